@@ -1,0 +1,48 @@
+/*
+ * lease - rows that say "this user is here": what presence is counted from.
+ *
+ * An instance is a process that holds sockets (one row, with a heartbeat); a lease
+ * is a pair of user and instance.  A lease either ends at a time (a poller, or the
+ * grace after a last socket), or lives as long as its instance's heartbeat does, so
+ * that ten thousand idle sockets cost one row's update.  A user whose last lease
+ * ended is offline.  Pollers of all processes share the instance LEASE_POLL.
+ * Times are Unix milliseconds.  Threads: as the store's.  Writes need a write
+ * transaction, or make one.
+ */
+#ifndef LEASE_H
+#define LEASE_H
+
+#include <stdint.h>
+
+#include "attr.h"
+
+#define LEASE_POLL	"poll"
+#define LEASE_OPEN	0	/* ends_at: as long as the instance lives */
+
+struct store;
+
+/* Inserts or renews the instance's row with its heartbeat. */
+int	 lease_beat(struct store *st, const char *instance, int64_t pid, int64_t now_ms)
+	    ATTR_MUST_CHECK;
+/* Ends the instance: its open leases end at ends_at, its row goes. */
+int	 lease_retire(struct store *st, const char *instance, int64_t ends_at)
+	    ATTR_MUST_CHECK;
+/* Youngest heartbeat of any instance, 0 if there is none. */
+int	 lease_last_beat(struct store *st, int64_t *ret) ATTR_MUST_CHECK;
+
+/* Takes a lease until ends_at (or LEASE_OPEN) and sets the user online; returns 1 if
+ * he was not online before. */
+int	 lease_take(struct store *st, const char *user_id, const char *instance,
+	    int64_t ends_at) ATTR_MUST_CHECK;
+/* When the lease ends, LEASE_OPEN; ERR_NOTFOUND: there is none. */
+int	 lease_get(struct store *st, const char *user_id, const char *instance,
+	    int64_t *ret) ATTR_MUST_CHECK;
+/* Gives every instance whose heartbeat is older than dead_ms to nobody: its open
+ * leases end at ends_at.  Returns how many instances. */
+int	 lease_adopt(struct store *st, int64_t now_ms, int64_t dead_ms, int64_t ends_at)
+	    ATTR_MUST_CHECK;
+/* Removes what has ended and sets those users offline who have no other; returns how
+ * many went offline.  *ret_next is when the next lease ends, 0: none will. */
+int	 lease_sweep(struct store *st, int64_t now_ms, int64_t *ret_next) ATTR_MUST_CHECK;
+
+#endif

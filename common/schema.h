@@ -1,0 +1,45 @@
+/*
+ * schema - the tables, views and triggers of schema.sql: created, checked, put back.
+ *
+ * The persistent part (the log, our own tables, the triggers on the site's
+ * tables) is stepped by PRAGMA user_version.  A trigger refers to the row that
+ * fires it and to tables of ours, never to another table of the site, and there
+ * is no persistent view over the site's tables: so a migration of the site that
+ * rebuilds a table by DROP and RENAME is not stopped on our account.  The views
+ * that the programs read and write through (sw_users, sw_rooms, sw_members,
+ * sw_blocks, sw_messages) are TEMP, made by each connection at open.
+ * Threads: as the store's.
+ */
+#ifndef SCHEMA_H
+#define SCHEMA_H
+
+#include <stddef.h>
+
+#include "attr.h"
+
+#define SCHEMA_VERSION		1
+#define SCHEMA_APPLICATION_ID	0x53577265	/* "SWre" */
+
+struct store;
+
+/*
+ * Creates what is missing and nothing else, in one transaction; on tables that
+ * the site has already, it keeps the rows and the definitions.  *ret_made is the
+ * number of objects made (0: nothing was changed).  ERR_SCHEMA with why: a table
+ * lacks columns (named, with the ALTER TABLE to add them), or a newer program
+ * wrote the file.
+ */
+int	 schema_init(struct store *st, int *ret_made, char *why, size_t size)
+	    ATTR_MUST_CHECK;
+
+/* Compares version, tables, columns and triggers; ERR_SCHEMA with one line in why. */
+int	 schema_check(struct store *st, char *why, size_t size) ATTR_MUST_CHECK;
+
+/*
+ * Puts back triggers of ours that a migration of the site dropped; *ret_made is
+ * how many.  ERR_SCHEMA: a table or column itself is missing now.
+ */
+int	 schema_repair(struct store *st, int *ret_made, char *why, size_t size)
+	    ATTR_MUST_CHECK;
+
+#endif

@@ -1,0 +1,64 @@
+/*
+ * store - a handle on the database: open, transactions, errors.  SQLite ends in
+ * the modules that share store_impl.h (store, schema, eventlog, site, lease) and
+ * is never seen through their headers.
+ *
+ * Threads: a struct store belongs to one thread; open one per thread on the same
+ * file.  WAL mode, so that readers do not block the site's writers; a read that
+ * will be written to starts as a write (BEGIN IMMEDIATE).
+ * Errors: ERR_BUSY no lock within conf->db_busy_ms; ERR_FULL disk full;
+ * ERR_READONLY; ERR_IO all else; store_errmsg() says more.
+ */
+#ifndef STORE_H
+#define STORE_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "attr.h"
+
+struct conf;
+struct store;
+
+enum store_mode {
+	STORE_SERVE,		/* the database must be there and of our schema */
+	STORE_CREATE		/* init: may be missing or foreign; schema_init() comes next */
+};
+
+/*
+ * Opens conf->database.  On failure why (size bytes) is one line that says what
+ * to do; ERR_NOTFOUND no such file, ERR_SCHEMA no Sidewire schema in it or one of
+ * another version or without needed tables or columns, ERR_READONLY, ERR_IO
+ * (also: not a database), ERR_NOMEM.  conf is borrowed until store_close().
+ */
+int	 store_open(const struct conf *conf, enum store_mode mode, struct store **ret,
+	    char *why, size_t size) ATTR_MUST_CHECK;
+void	 store_close(struct store *st);		/* NULL is fine; undoes an open transaction */
+
+/* Transactions; they do not nest.  store_write() takes the write lock at once. */
+int	 store_read(struct store *st) ATTR_MUST_CHECK;
+int	 store_write(struct store *st) ATTR_MUST_CHECK;
+int	 store_commit(struct store *st) ATTR_MUST_CHECK;
+void	 store_rollback(struct store *st);	/* also ends a read; harmless outside */
+int	 store_is_open(const struct store *st);	/* within a transaction */
+
+/* A named point inside a write transaction, so that one job of a batch can fail alone. */
+int	 store_mark(struct store *st) ATTR_MUST_CHECK;
+int	 store_keep(struct store *st) ATTR_MUST_CHECK;	/* forgets the mark */
+void	 store_undo(struct store *st);			/* back to the mark, and forgets it */
+
+/* Of the last failure on st; borrowed until the next call on it. */
+const char *store_errmsg(const struct store *st);
+
+/* Grows whenever another connection committed (PRAGMA data_version). */
+int	 store_data_version(struct store *st, int64_t *ret) ATTR_MUST_CHECK;
+/* Grows with each change of any table's definition (PRAGMA schema_version). */
+int	 store_schema_version(struct store *st, int64_t *ret) ATTR_MUST_CHECK;
+/* The real path of the database file; borrowed until store_close(). */
+const char *store_path(const struct store *st);
+/* Device and inode of the file that st has open (not of what is at the path now). */
+void	 store_identity(const struct store *st, dev_t *ret_dev, ino_t *ret_ino);
+/* An integrity check for `sidewire check`: 0, or ERR_IO with store_errmsg(). */
+int	 store_check(struct store *st) ATTR_MUST_CHECK;
+
+#endif

@@ -1,0 +1,59 @@
+/*
+ * store_impl - what the modules behind the store share: the handle itself and its
+ * prepared statements.  Included by store.c, schema.c, eventlog.c, site.c and lease.c
+ * alone, and never by a header.
+ *
+ * Threads: as the store's.
+ */
+#ifndef STORE_IMPL_H
+#define STORE_IMPL_H
+
+#include <sqlite3.h>
+
+#include "store.h"
+
+/* One row of store_sql.def each: the closed list of statements. */
+enum sql {
+#define SQL(name, text)	SQL_ ## name,
+#include "store_sql.def"
+#undef SQL
+	SQL_COUNT
+};
+
+struct store {
+	sqlite3			*db;
+	const struct conf	*conf;
+	sqlite3_stmt		*stmt[SQL_COUNT];	/* prepared on first use, persistent */
+	char			*path;			/* real path */
+	dev_t			 dev;
+	ino_t			 ino;
+	char			 errmsg[256];
+};
+
+/* The statement, prepared, reset and without bindings; NULL: *ret_err says why. */
+sqlite3_stmt *store_stmt(struct store *st, enum sql which, int *ret_err);
+/* Runs a statement that gives no row: 0 or an error; resets it. */
+int	 store_run(struct store *st, sqlite3_stmt *stmt) ATTR_MUST_CHECK;
+/* Steps: 1 a row, 0 done, or an error.  The caller resets (store_done()). */
+int	 store_step(struct store *st, sqlite3_stmt *stmt) ATTR_MUST_CHECK;
+void	 store_done(sqlite3_stmt *stmt);
+/* Binds to the parameter of this name (":user"); text NULL binds NULL.  The text must live
+ * until the statement is reset. */
+int	 store_bind_text(struct store *st, sqlite3_stmt *stmt, const char *name,
+	    const char *text) ATTR_MUST_CHECK;
+int	 store_bind_blobtext(struct store *st, sqlite3_stmt *stmt, const char *name,
+	    const char *text, size_t len) ATTR_MUST_CHECK;
+int	 store_bind_int(struct store *st, sqlite3_stmt *stmt, const char *name,
+	    int64_t value) ATTR_MUST_CHECK;
+/* Remembers db's message and turns SQLite's result code into one of ours. */
+int	 store_fail(struct store *st, int rc);
+/* Runs several statements of constant text (schema, pragmas). */
+int	 store_exec(struct store *st, const char *sql) ATTR_MUST_CHECK;
+/* Begins a read (or write) transaction unless one is open; *ret_began tells store_leave()
+ * whether to end it. */
+int	 store_enter(struct store *st, int is_write, int *ret_began) ATTR_MUST_CHECK;
+/* Ends what store_enter() began: commits when rc >= 0, else rolls back; returns rc or the
+ * commit's error. */
+int	 store_leave(struct store *st, int began, int rc) ATTR_MUST_CHECK;
+
+#endif
