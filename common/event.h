@@ -22,7 +22,6 @@
 #define EVENT_MAX_TEXT	(1024 * 1024)	/* bytes; a longer one is not delivered, and counted */
 
 struct buf;
-struct json_object;
 
 struct event {
 	int64_t		 id;		/* position: microseconds since 1970 */
