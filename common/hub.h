@@ -15,26 +15,29 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "attr.h"
+#include "strset.h"
 
 #define HUB_RING	4096			/* events kept, at most */
 #define HUB_RING_BYTES	(16 * 1024 * 1024)	/* and bytes of text */
 
 struct event;
 struct hub;
+struct hub_interest;
 struct hub_user;
 struct store;
 
-/* Embedded by its owner; all fields are the hub's. */
+/* Embedded by its owner; all fields are the hub's.  Zeroed: not joined. */
 struct hub_sub {
-	struct hub_user	*user;
-	struct hub_sub	*prev, *next;		/* of the same user */
-	struct hub_sub	*all_prev, *all_next;	/* of the hub */
-	char		**rooms;		/* narrows room events; sorted; NULL: all */
-	size_t		 n_rooms;
-	int64_t		 pos;			/* a floor: everything up to it was read */
-	int		 is_pending;		/* something after pos may be for it */
+	struct hub_user		*user;
+	LIST_ENTRY(hub_sub)	 of_user;	/* the user's subscribers */
+	LIST_ENTRY(hub_sub)	 of_hub;	/* all, or the narrowed ones */
+	struct hub_interest	*interest;	/* one for each room in rooms */
+	struct strset		 rooms;		/* narrows room events; empty: all */
+	int64_t			 pos;		/* a floor: everything up to it was read */
+	int			 is_pending;	/* something after pos may be for it */
 };
 
 struct hub_ops {
@@ -53,7 +56,7 @@ void	 hub_reset(struct hub *hub, struct store *st, int64_t head);
 
 /*
  * Enters sub as user_id, at position after (HUB_HEAD: the present), with a copy of
- * n_rooms sorted ids that narrow it (0: all).  If events after the position are known,
+ * n_rooms ids that narrow it (0: all).  If events after the position are known,
  * sub is pending at once (hub_has_news() tells; wake is not called).
  */
 #define HUB_HEAD	((int64_t)-1)
@@ -65,7 +68,7 @@ int	 hub_narrow(struct hub *hub, struct hub_sub *sub, char *const *rooms,
 	    size_t n_rooms) ATTR_MUST_CHECK;
 
 /* New events in log order, from the tail: rights first, then who is to be woken. */
-int	 hub_feed(struct hub *hub, struct event *const *ev, size_t n) ATTR_MUST_CHECK;
+void	 hub_feed(struct hub *hub, struct event *const *ev, size_t n);
 
 /*
  * Reads on: calls fn for each event that sub may see, at most max_events and until
@@ -81,6 +84,9 @@ int	 hub_has_news(const struct hub_sub *sub);
 /* Everything up to this position was read by sub or is not for it. */
 int64_t	 hub_position(const struct hub *hub, const struct hub_sub *sub);
 int64_t	 hub_head(const struct hub *hub);
+/* The user of a joined subscriber, and how many subscribers he has here (this one counted). */
+const char *hub_user_id(const struct hub_sub *sub);
+size_t	 hub_user_subs(const struct hub_sub *sub);
 
 struct hub_sizes {
 	size_t	subs, users, rooms, ring_events, ring_bytes;
