@@ -25,16 +25,16 @@
 
 struct event;
 struct hub;
-struct hub_interest;
-struct hub_user;
+struct roster_interest;
+struct roster_user;
 struct store;
 
 /* Embedded by its owner; all fields are the hub's.  Zeroed: not joined. */
 struct hub_sub {
-	struct hub_user		*user;
+	struct roster_user	*user;
 	LIST_ENTRY(hub_sub)	 of_user;	/* the user's subscribers */
 	LIST_ENTRY(hub_sub)	 of_hub;	/* all, or the narrowed ones */
-	struct hub_interest	*interest;	/* one for each room in rooms */
+	struct roster_interest	*interest;	/* one for each room in rooms */
 	struct strset		 rooms;		/* narrows room events; empty: all */
 	int64_t			 pos;		/* a floor: everything up to it was read */
 	int			 is_pending;	/* something after pos may be for it */
