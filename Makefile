@@ -21,7 +21,9 @@ units	= $(patsubst tests/unit/%.c,$B/unit/%,$(wildcard tests/unit/test_*.c))
 PROGRAMS = fcgi-poll ws-sidecar sidewire
 LIBS	 = -lsqlite3 -ljson-c -ljwt -lpthread
 
-all: $(PROGRAMS:%=$B/bin/%)
+all: packages-build
+	@$(MAKE) --no-print-directory programs
+programs: $(PROGRAMS:%=$B/bin/%)
 
 $B/bin/fcgi-poll: LDLIBS = -lfcgi
 $B/bin/ws-sidecar: LDLIBS = -lwebsockets -lev
@@ -58,9 +60,67 @@ $B/unit/test_%: $B/tests/unit/test_%.o $B/libsidewire.a
 	@mkdir -p $(@D)
 	$(build) -o $@ $^ -lcmocka $(LIBS)
 
+# --- running, testing ---
+
+packages-%:
+	@deploy/packages.sh $(subst -, ,$*)
+
+# A demo on loopback: database, users, rooms, tokens, web server, both services.
+run: packages-build-run
+	@$(MAKE) --no-print-directory programs
+	@deploy/demo/run.sh $B/bin
+
+test: packages-build-run-test
+	@$(MAKE) --no-print-directory unit e2e
+
+# Every unit test, each in a process of its own; the first failure ends it.
+unit: $(units)
+	@for t in $^; do echo "== $${t##*/}"; $$t || exit 1; done
+
+tests/node_modules: tests/package.json tests/package-lock.json
+	npm ci --prefix tests --no-audit --no-fund --loglevel=error
+	@touch $@
+e2e: programs tests/node_modules
+	SIDEWIRE_BIN=$(abspath $B/bin) node --test $(E2E_FLAGS) $(sort $(wildcard tests/e2e/*.test.js))
+
+# The whole suite under AddressSanitizer and UndefinedBehaviorSanitizer.
+check-asan: packages-build-run-test
+	@ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=print_stacktrace=1 \
+	    $(MAKE) --no-print-directory KIND=asan CFLAGS='-O1 -g' unit e2e
+
+lint: packages-lint
+	@tests/lint/run.sh
+
+bench: packages-build-run-test
+	@$(MAKE) --no-print-directory programs
+	@bench/run.sh $B/bin
+
+install: programs
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 \
+	    $(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/man/man8 \
+	    $(DESTDIR)$(PREFIX)/share/doc/sidewire
+	install -m 755 $(PROGRAMS:%=$B/bin/%) $(DESTDIR)$(PREFIX)/bin
+	install -m 644 sidewire/sidewire.1 $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 docs/sidewire.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5
+	install -m 644 fcgi-poll/fcgi-poll.8 ws-sidecar/ws-sidecar.8 \
+	    $(DESTDIR)$(PREFIX)/share/man/man8
+	install -m 644 README.md LICENSE sidewire.conf.example docs/protocol.md \
+	    docs/architecture.md $(DESTDIR)$(PREFIX)/share/doc/sidewire
+
+help:
+	@echo "make             build the three programs under $B/bin (installs what that needs)"
+	@echo "make run         a demo on loopback: prints a URL and two tokens; Ctrl-C ends it"
+	@echo "make test        unit tests, then end-to-end tests with real servers"
+	@echo "make unit e2e    one or the other, without installing packages"
+	@echo "make check-asan  the same under ASan and UBSan"
+	@echo "make lint        house rules, manual pages, keys against documents"
+	@echo "make bench       ratios beside what bounds us"
+	@echo "make install     PREFIX=/usr/local DESTDIR="
+	@echo "make clean"
+
 clean:
 	rm -rf build
 
-.PHONY: all clean
+.PHONY: all programs run test unit e2e check-asan lint bench install help clean
 .SECONDARY:
 -include $(shell find $B -name '*.d' 2>/dev/null)
