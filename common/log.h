@@ -1,8 +1,8 @@
 /*
  * log - one line, one write(2), to stderr.
  *
- * A line is "PREFIX message key=value ...": under a journal (JOURNAL_STREAM in
- * the environment) PREFIX is the priority "<3>".."<7>", else the time (RFC
+ * A line is "PREFIX message key=value ...": under a journal (JOURNAL_STREAM
+ * names our stderr) PREFIX is the priority "<3>".."<7>", else the time (RFC
  * 3339, UTC, milliseconds), the program's name and process id.  errno is
  * preserved.  Bytes below 0x20, 0x7f and what is not UTF-8 are escaped as
  * \xHH, and a line is cut at 1,000 bytes: a peer cannot forge a line.  Tokens
