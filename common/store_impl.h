@@ -10,6 +10,7 @@
 
 #include <sqlite3.h>
 
+#include "schema.h"
 #include "store.h"
 
 /* One row of store_sql.def each: the closed list of statements. */
@@ -28,6 +29,7 @@ struct store {
 	dev_t			 dev;
 	ino_t			 ino;
 	char			 errmsg[256];
+	int			 has_views;		/* views.sql was run */
 };
 
 /* The statement, prepared, reset and without bindings; NULL: *ret_err says why. */
@@ -47,6 +49,8 @@ int	 store_bind_int(struct store *st, sqlite3_stmt *stmt, const char *name,
 	    int64_t value) ATTR_MUST_CHECK;
 /* Remembers db's message and turns SQLite's result code into one of ours. */
 int	 store_fail(struct store *st, int rc);
+/* Makes the TEMP views of views.sql that fit the site's tables, once a connection. */
+int	 schema_open_views(struct store *st) ATTR_MUST_CHECK;
 /* Runs several statements of constant text (schema, pragmas). */
 int	 store_exec(struct store *st, const char *sql) ATTR_MUST_CHECK;
 /* Begins a read (or write) transaction unless one is open; *ret_began tells store_leave()
