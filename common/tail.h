@@ -17,6 +17,7 @@
 #include "attr.h"
 
 #define TAIL_BATCH	500	/* rows handed over at a time, at most */
+#define TAIL_BUSY_MS	100	/* longest wait for a lock of the database */
 
 struct conf;
 struct event;
@@ -28,21 +29,27 @@ struct tail_ops {
 	void	(*batch)(struct event *const *ev, size_t n, void *arg);
 	/* The database was replaced: rights, positions and ring are void. */
 	void	(*replaced)(void *arg);
+	/* n triggers were put back; may be NULL. */
+	void	(*repaired)(int n, void *arg);
 };
 
-/* Opens its own store on conf->database; why as store_open().  Starts at the head. */
+/* Opens its own store on conf->database; why as store_open().  Starts at the head.  conf
+ * and ops are borrowed until tail_close(). */
 int	 tail_open(const struct conf *conf, const struct tail_ops *ops, void *arg,
 	    struct tail **ret, char *why, size_t size) ATTR_MUST_CHECK;
 void	 tail_close(struct tail *t);
 
-/* The store of this thread; for the hub.  Borrowed; changes when `replaced` is called. */
+/* The store of this thread; for the hub.  Borrowed; changes when `replaced` is called.  It
+ * waits for locks for TAIL_BUSY_MS at most. */
 struct store *tail_store(struct tail *t);
 /* For the owner's event loop: wait for readable fd (-1: none; may change after `replaced`)
  * or for the time, then call tail_step(). */
 int	 tail_fd(const struct tail *t);
 int64_t	 tail_wait_us(const struct tail *t, int64_t now_mono_us);
-/* Looks and delivers.  A passing failure of the database is logged once and retried;
- * returns 0 or, for the owner to give up, ERR_NOMEM. */
+/* Looks and delivers.  A passing failure of the database is logged when it begins and when
+ * it ends, and retried; returns 0 or, for the owner to give up, ERR_NOMEM, or the error
+ * after which there is no store any more (a replaced database that could be opened once
+ * and then not again). */
 int	 tail_step(struct tail *t) ATTR_MUST_CHECK;
 /* Position of the newest event handed over.  Any thread. */
 int64_t	 tail_head(const struct tail *t);
