@@ -38,9 +38,10 @@ struct auth_claims {
 };
 
 /*
- * Reads the key files.  On failure why (size bytes) says what to do: ERR_NOTFOUND,
- * ERR_IO, ERR_INVAL (empty, HMAC key under 32 bytes, a PEM given to an HMAC
- * algorithm, not a PEM public or private key given to RS256/ES256), ERR_NOMEM.
+ * Reads the key files (keyfile.h); conf is borrowed until auth_close().  On failure
+ * why (size bytes) says what to do: ERR_NOTFOUND, ERR_IO, ERR_INVAL (empty, HMAC key
+ * under 32 bytes, a PEM given to an HMAC algorithm, no fitting PEM public key given to
+ * RS256/ES256, a private key that does not belong to it), ERR_NOMEM.
  * A file's trailing newline is not part of an HMAC key.
  */
 int	 auth_open(const struct conf *conf, struct auth **ret, char *why, size_t size)
@@ -50,8 +51,10 @@ void	 auth_close(struct auth *auth);
 /*
  * Verifies len bytes of token at time now_s (Unix seconds).  PROBLEM_NONE and
  * *ret filled, or PROBLEM_MISSING_TOKEN (len 0), PROBLEM_TOKEN_EXPIRED,
- * PROBLEM_INVALID_TOKEN; then *ret_why is a static sentence for the client that
- * never holds a part of the token.
+ * PROBLEM_INVALID_TOKEN, PROBLEM_OVERLOADED (no memory); then *ret_why is a static
+ * sentence for the client that never holds a part of the token.
+ * A scope that is too long loses its last words, a name its end; an avatar that is too
+ * long, and a scope, name or avatar that is not a string, count as absent.
  */
 enum problem auth_verify(struct auth *auth, const char *token, size_t len,
 	    int64_t now_s, struct auth_claims *ret, const char **ret_why);
@@ -66,7 +69,9 @@ int	 auth_has_scope(const struct auth_claims *claims, const char *word);
 /*
  * Signs a token for user, valid for ttl_s seconds from now_s, with issuer and
  * audience as configured; scope may be NULL.  Needs the private key for RS256 and
- * ES256 (ERR_DENIED: the key file holds a public key).  *ret is the caller's to free.
+ * ES256 (ERR_DENIED: the key file holds the public key alone).  *ret is the caller's
+ * to free.  ERR_INVAL: not a user id that auth_verify() would take; ERR_TOOBIG: the
+ * scope, or the token; ERR_NOMEM.
  */
 int	 auth_sign(struct auth *auth, const char *user_id, const char *scope,
 	    int64_t now_s, int64_t ttl_s, char **ret) ATTR_MUST_CHECK;
