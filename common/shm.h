@@ -37,8 +37,11 @@ int	 shm_open_reader(const struct conf *conf, struct shm **ret, char *why, size_
 int	 shm_open_private(enum shm_kind kind, struct shm **ret) ATTR_MUST_CHECK;
 void	 shm_close(struct shm *shm);
 
-/* The user's row, made if need be; NULL: no room near its hash (counted, nothing is limited). */
+/* The user's row, made if need be; NULL: no room near its hash (counted, nothing is limited).
+ * The row stays this user's for a minute, and as long as it has connections. */
 struct shm_user *shm_user(struct shm *shm, const char *user_id);
+/* The same at a monotonic time of the caller's. */
+struct shm_user *shm_user_at(struct shm *shm, const char *user_id, int64_t now_mono_ms);
 
 /* Connections (sidecars) and held requests (pollers) of this process; returns the new total
  * of all living processes. */
@@ -46,7 +49,9 @@ int	 shm_add_connections(struct shm *shm, int n);
 int	 shm_add_held(struct shm *shm, int n);
 int	 shm_connections(struct shm *shm);
 int	 shm_held(struct shm *shm);
-/* Connections of one user in all processes, after adding n in this one. */
+/* Connections of one user in all processes, after adding n in this one.  A process that is
+ * not among the first SHM_SIDECARS sidecars adds nothing: its sockets are limited by their
+ * total only. */
 int	 shm_add_user_connections(struct shm *shm, struct shm_user *u, int n);
 /* Clears what dead processes left; returns how many slots. */
 int	 shm_reap(struct shm *shm);
