@@ -27,6 +27,10 @@ int	 lease_beat(struct store *st, const char *instance, int64_t pid, int64_t now
 /* Ends the instance: its open leases end at ends_at, its row goes. */
 int	 lease_retire(struct store *st, const char *instance, int64_t ends_at)
 	    ATTR_MUST_CHECK;
+/* Walks the instances; non-zero from fn stops.  instance is borrowed; fn may not write. */
+typedef int lease_each_fn(const char *instance, int64_t pid, int64_t seen_at, void *arg);
+int	 lease_each_instance(struct store *st, lease_each_fn *fn, void *arg)
+	    ATTR_MUST_CHECK;
 /* Youngest heartbeat of any instance, 0 if there is none. */
 int	 lease_last_beat(struct store *st, int64_t *ret) ATTR_MUST_CHECK;
 

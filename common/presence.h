@@ -31,7 +31,8 @@ struct writer;
  * processes ("ws:127.0.0.1:8081:PID").  shm may be NULL. */
 int	 presence_open(const struct conf *conf, struct writer *writer, struct shm *shm,
 	    const char *instance, struct presence **ret) ATTR_MUST_CHECK;
-/* Retires the instance; its users keep the grace.  Before writer_close(). */
+/* Retires the instance; its users keep the grace.  Before writer_close(); shm and writer must
+ * live until that has returned, for jobs may be waiting. */
 void	 presence_close(struct presence *p);
 
 /* A poll by user_id (any thread): renews his lease where it is due. */
@@ -42,7 +43,8 @@ void	 presence_poll_bye(struct presence *p, const char *user_id, int64_t now_ms)
 void	 presence_enter(struct presence *p, const char *user_id, int64_t now_ms);
 void	 presence_leave(struct presence *p, const char *user_id, int is_bye, int64_t now_ms);
 
-/* Heartbeat and sweep where due; returns milliseconds until it wants to be called again. */
+/* Heartbeat and sweep where due; returns milliseconds until it wants to be called again.
+ * The first call, right after presence_open(), announces the instance and adopts dead ones. */
 int64_t	 presence_tick(struct presence *p, int64_t now_ms);
 
 /* A poll in a process that ends with it (CGI): the same, written at once on st. */

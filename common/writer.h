@@ -15,6 +15,7 @@
 #define WRITER_MAX_JOBS	10000	/* waiting at once; more are refused */
 
 struct conf;
+struct shm;
 struct store;
 struct writer;
 
@@ -27,10 +28,11 @@ struct writer_job {
 	struct writer_job *next;
 };
 
-/* Opens its own store; why as store_open().  Starts the thread (all signals blocked). */
-int	 writer_open(const struct conf *conf, struct writer **ret, char *why, size_t size)
-	    ATTR_MUST_CHECK;
-/* Commits what is waiting, joins the thread. */
+/* Opens its own store; why as store_open().  Starts the thread (all signals blocked).
+ * shm, for the counters, may be NULL. */
+int	 writer_open(const struct conf *conf, struct shm *shm, struct writer **ret, char *why,
+	    size_t size) ATTR_MUST_CHECK;
+/* Commits what is waiting, joins the thread; NULL is fine. */
 void	 writer_close(struct writer *w);
 /* Hands the job over.  ERR_FULL, ERR_CLOSED: it is still the caller's. */
 int	 writer_put(struct writer *w, struct writer_job *job) ATTR_MUST_CHECK;
