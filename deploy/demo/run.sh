@@ -50,12 +50,12 @@ sw() {
 }
 if [ ! -e "$dir/sidewire.db" ]; then
 	sw init >/dev/null
-	sw user add --id alice --name "Alice" alice@example.org >/dev/null
-	sw user add --id bob --name "Bob" bob@example.org >/dev/null
-	sw user add --id carol --name "Carol" carol@example.org >/dev/null
-	sw room add --id lobby --name "Lobby" --creator alice >/dev/null
-	sw room add --id workshop --name "Workshop" --creator bob >/dev/null
-	sw room add --id backstage --name "Backstage" --private --creator alice \
+	sw user add Alice --id alice --email alice@example.org >/dev/null
+	sw user add Bob --id bob --email bob@example.org >/dev/null
+	sw user add Carol --id carol --email carol@example.org >/dev/null
+	sw room add Lobby --id lobby --creator alice >/dev/null
+	sw room add Workshop --id workshop --creator bob >/dev/null
+	sw room add Backstage --id backstage --private --creator alice \
 	    >/dev/null
 	sw member add backstage bob >/dev/null
 	sw post lobby alice "Welcome to the lobby." >/dev/null

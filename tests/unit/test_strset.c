@@ -48,7 +48,8 @@ test_add_has_remove(void **state)
 static void
 test_set_and_move(void **state)
 {
-	char *const items[] = { "room-2", "room-1", "room-2", "room-10" };
+	char r1[] = "room-1", r2[] = "room-2", r10[] = "room-10";
+	char *const items[] = { r2, r1, r2, r10 };
 	struct strset a, b;
 
 	(void)state;

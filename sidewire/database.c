@@ -1,0 +1,192 @@
+/*
+ * sidewire init, check, prune, stats: the database and its surroundings as a whole.
+ */
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "auth.h"
+#include "buf.h"
+#include "cli.h"
+#include "clock.h"
+#include "err.h"
+#include "eventlog.h"
+#include "schema.h"
+#include "shm.h"
+#include "stats.h"
+
+#define PRUNE_BATCH	1000
+#define STATS_MAX	65536
+
+int
+cmd_init(struct cli *cli, int argc, char **argv)
+{
+	char why[1024] = "";
+	int rc, made;
+
+	(void)argv;
+	if (argc != 1)
+		return cli_misuse(cli, "takes no arguments");
+	rc = cli_open(cli, STORE_CREATE);
+	if (rc != CLI_OK)
+		return rc;
+	rc = schema_init(cli->st, &made, why, sizeof(why));
+	if (rc < 0)
+		return why[0] != '\0' ? cli_fail(cli, "%s", why) :
+		    cli_fail_store(cli, rc, NULL);
+	if (made == 0)
+		(void)printf("%s: nothing to do\n", store_path(cli->st));
+	else
+		(void)printf("%s: made %d tables, indexes and triggers\n",
+		    store_path(cli->st), made);
+	return CLI_OK;
+}
+
+/* One line of `check`; returns whether it is wrong. */
+static int
+check_line(const char *what, int is_good, const char *text)
+{
+	(void)printf("%-14s %s %s\n", what, is_good ? "ok  " : "FAIL", text);
+	return !is_good;
+}
+
+static int
+check_database(struct cli *cli)
+{
+	char why[1024];
+	int rc, wrong = 0;
+
+	rc = store_open(&cli->conf, STORE_SERVE, &cli->st, why, sizeof(why));
+	if (rc < 0)
+		return check_line("database", 0, why);
+	wrong += check_line("database", 1, store_path(cli->st));
+	rc = schema_check(cli->st, why, sizeof(why));
+	wrong += check_line("schema", rc == 0, rc == 0 ? "complete" : why);
+	rc = store_check(cli->st);
+	wrong += check_line("integrity", rc == 0,
+	    rc == 0 ? "PRAGMA quick_check" : store_errmsg(cli->st));
+	return wrong;
+}
+
+int
+cmd_check(struct cli *cli, int argc, char **argv)
+{
+	struct auth *auth;
+	struct shm *shm;
+	char why[1024];
+	int rc, wrong = 0;
+
+	(void)argv;
+	if (argc != 1)
+		return cli_misuse(cli, "takes no arguments");
+	(void)check_line("configuration", 1, "read");
+	rc = auth_open(&cli->conf, &auth, why, sizeof(why));
+	wrong += check_line("key", rc == 0,
+	    rc == 0 ? cli->conf.jwt_key_file : why);
+	if (rc == 0)
+		auth_close(auth);
+	rc = shm_open_file(&cli->conf, SHM_POLL, &shm, why, sizeof(why));
+	wrong += check_line("run_dir", rc == 0,
+	    rc == 0 ? cli->conf.run_dir : why);
+	if (rc == 0)
+		shm_close(shm);
+	wrong += check_database(cli);
+	return wrong == 0 ? CLI_OK : CLI_FAIL;
+}
+
+int
+cmd_prune(struct cli *cli, int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "keep-seconds", required_argument, NULL, 's' },
+		{ "keep-rows", required_argument, NULL, 'r' },
+		{ "json", no_argument, NULL, 'j' },
+		{ NULL, 0, NULL, 0 }
+	};
+	int64_t keep_s = cli->conf.events_keep_s;
+	int64_t keep_rows = cli->conf.events_keep_rows, total = 0;
+	int c, rc, is_json = 0;
+
+	for (c = cli_option(argc, argv, options); c != -1;
+	    c = cli_option(argc, argv, options)) {
+		rc = CLI_OK;
+		if (c == 's')
+			rc = cli_number(cli, "--keep-seconds", optarg, 0,
+			    INT32_MAX, &keep_s);
+		else if (c == 'r')
+			rc = cli_number(cli, "--keep-rows", optarg, 1,
+			    INT32_MAX, &keep_rows);
+		else if (c == 'j')
+			is_json = 1;
+		else
+			return cli_misuse_option(cli, argv);
+		if (rc != CLI_OK)
+			return rc;
+	}
+	if (optind != argc)
+		return cli_misuse(cli, "takes no arguments");
+	rc = cli_open(cli, STORE_SERVE);
+	if (rc != CLI_OK)
+		return rc;
+	do {
+		rc = eventlog_prune(cli->st, clock_wall_us(), keep_s, keep_rows,
+		    PRUNE_BATCH);
+		if (rc < 0)
+			return cli_fail_store(cli, rc, NULL);
+		total += rc;
+	} while (rc == PRUNE_BATCH);
+	(void)printf(is_json ? "{\"removed\":%" PRId64 "}\n" :
+	    "removed %" PRId64 " events\n", total);
+	return CLI_OK;
+}
+
+int
+cmd_stats(struct cli *cli, int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "json", no_argument, NULL, 'j' },
+		{ NULL, 0, NULL, 0 }
+	};
+	struct stats_gauge gauge[] = {
+		{ "events_rows", "Events in the log", 0 },
+		{ "events_oldest_seconds", "Age of the oldest event", 0 },
+	};
+	struct shm *shm = NULL;
+	int64_t rows, oldest;
+	char why[1024];
+	struct buf b;
+	int c, rc, is_json = 0;
+
+	for (c = cli_option(argc, argv, options); c != -1;
+	    c = cli_option(argc, argv, options)) {
+		if (c != 'j')
+			return cli_misuse_option(cli, argv);
+		is_json = 1;
+	}
+	if (optind != argc)
+		return cli_misuse(cli, "takes no arguments");
+	rc = cli_open(cli, STORE_SERVE);
+	if (rc != CLI_OK)
+		return rc;
+	rc = eventlog_size(cli->st, &rows, &oldest);
+	if (rc < 0)
+		return cli_fail_store(cli, rc, NULL);
+	gauge[0].value = (double)rows;
+	gauge[1].value = oldest == 0 ? 0 :
+	    (double)(clock_wall_us() - oldest) / 1e6;
+	rc = shm_open_reader(&cli->conf, &shm, why, sizeof(why));
+	if (rc < 0 && rc != ERR_NOTFOUND)
+		return cli_fail(cli, "%s", why);
+	buf_init(&b, STATS_MAX);
+	if (is_json) {
+		stats_print_json(&b, shm, gauge, 2);
+		buf_addc(&b, '\n');
+	} else {
+		stats_print(&b, shm, gauge, 2);
+	}
+	(void)fputs(buf_str(&b), stdout);
+	buf_release(&b);
+	shm_close(shm);
+	return CLI_OK;
+}

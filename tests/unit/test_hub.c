@@ -1,0 +1,479 @@
+/*
+ * hub: every subscriber gets what it may see once and in order, from the ring or from
+ * the log, however fast it reads; and only those are touched whom an event is for.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "err.h"
+#include "event.h"
+#include "eventlog.h"
+#include "hub.h"
+#include "testworld.h"
+
+#define MAX_SEEN	30000
+
+static char r0[] = "r0", r1[] = "r1", r2[] = "r2", r3[] = "r3";
+
+/* A subscriber of the test: what it was given. */
+struct reader {
+	struct hub_sub	 sub;		/* first */
+	int		 wakes;
+	int		 gone;
+	size_t		 n;
+	int64_t		 id[MAX_SEEN];
+	char		 last[4096];
+};
+
+struct world {
+	struct testdb	 db;
+	struct hub	*hub;
+	struct event	*ev[HUB_RING];
+	size_t		 n;
+};
+
+static void
+on_wake(struct hub_sub *sub, void *arg)
+{
+	(void)arg;
+	((struct reader *)sub)->wakes++;
+}
+
+static void
+on_gone(struct hub_sub *sub, void *arg)
+{
+	(void)arg;
+	((struct reader *)sub)->gone++;
+}
+
+static int
+on_event(const struct event *ev, const char *text, size_t len, void *arg)
+{
+	struct reader *rd = arg;
+
+	assert_true(rd->n < MAX_SEEN);
+	assert_true(rd->n == 0 || rd->id[rd->n - 1] < ev->id);
+	assert_int_equal(text[0], '{');
+	assert_int_equal(text[len - 1], '}');
+	rd->id[rd->n++] = ev->id;
+	(void)snprintf(rd->last, sizeof(rd->last), "%.*s", (int)len, text);
+	return 0;
+}
+
+static void
+world_open(struct world *w)
+{
+	static const struct hub_ops ops = { on_wake, on_gone };
+	int64_t head;
+
+	memset(w, 0, sizeof(*w));
+	testdb_open(&w->db, NULL);
+	world_make(&w->db);
+	assert_int_equal(eventlog_head(w->db.st, &head), 0);
+	assert_int_equal(hub_new(&ops, w, w->db.st, head, &w->hub), 0);
+}
+
+static void
+world_close(struct world *w)
+{
+	hub_free(w->hub);
+	testdb_close(&w->db);
+}
+
+static int
+world_take(struct event *ev, void *arg)
+{
+	struct world *w = arg;
+
+	w->ev[w->n++] = event_ref(ev);
+	return 0;
+}
+
+/* What the tail does: new rows to the hub, in batches. */
+static void
+world_pump(struct world *w)
+{
+	size_t i;
+	int rc;
+
+	do {
+		w->n = 0;
+		rc = eventlog_scan(w->db.st, hub_head(w->hub), 500, world_take, w);
+		assert_true(rc >= 0);
+		if (w->n > 0)
+			hub_feed(w->hub, w->ev, w->n);
+		for (i = 0; i < w->n; i++)
+			event_unref(w->ev[i]);
+	} while (rc == 500);
+}
+
+static struct reader *
+reader_join(struct world *w, const char *user, int64_t after,
+    char *const *rooms, size_t n)
+{
+	struct reader *rd;
+
+	rd = calloc(1, sizeof(*rd));
+	assert_non_null(rd);
+	assert_int_equal(hub_join(w->hub, &rd->sub, user, after, rooms, n), 0);
+	return rd;
+}
+
+static void
+reader_leave(struct world *w, struct reader *rd)
+{
+	hub_leave(w->hub, &rd->sub);
+	free(rd);
+}
+
+static void
+reader_read(struct world *w, struct reader *rd, int max)
+{
+	assert_true(hub_read(w->hub, &rd->sub, max, 1 << 20, on_event, rd) >= 0);
+}
+
+static void
+reader_read_all(struct world *w, struct reader *rd)
+{
+	while (hub_has_news(&rd->sub))
+		reader_read(w, rd, 7);
+}
+
+static void
+post(struct world *w, const char *room, const char *user, const char *text)
+{
+	char sql[256];
+
+	(void)snprintf(sql, sizeof(sql), "INSERT INTO messages(room_id, "
+	    "sender_id, sender_name, content) VALUES('%s','%s','x','%s')",
+	    room, user, text);
+	testdb_site(&w->db, sql);
+}
+
+/* Compares what a reader got after `after` with what SQL says that he may see. */
+struct expect {
+	struct reader	*rd;
+	size_t		 at;
+};
+
+static int
+expect_one(struct event *ev, void *arg)
+{
+	struct expect *ex = arg;
+
+	assert_true(ex->at < ex->rd->n);
+	assert_int_equal(ex->rd->id[ex->at++], ev->id);
+	return 0;
+}
+
+static void
+assert_has_all(struct world *w, struct reader *rd, const char *user,
+    char *const *rooms, size_t n, int64_t after)
+{
+	struct expect ex = { rd, 0 };
+	int more = 1;
+
+	while (more)
+		assert_true(eventlog_page(w->db.st, user, rooms, n, after, 100,
+		    expect_one, &ex, &after, &more) >= 0);
+	assert_int_equal(ex.at, rd->n);
+}
+
+static void
+test_wakes_only_receivers(void **state)
+{
+	char *const only_r0[] = { r0 };
+	char *const only_r2[] = { r2 };
+	struct reader *member, *other, *narrow0, *narrow2;
+	struct hub_sizes sizes;
+	struct world w;
+
+	(void)state;
+	world_open(&w);
+	member = reader_join(&w, "u1", HUB_HEAD, NULL, 0);
+	other = reader_join(&w, "u2", HUB_HEAD, NULL, 0);
+	narrow0 = reader_join(&w, "u3", HUB_HEAD, only_r0, 1);
+	narrow2 = reader_join(&w, "u4", HUB_HEAD, only_r2, 1);
+	post(&w, "r1", "u1", "private");	/* r1 is private, u1's */
+	world_pump(&w);
+	assert_int_equal(member->wakes, 1);
+	assert_int_equal(other->wakes + narrow0->wakes + narrow2->wakes, 0);
+	post(&w, "r1", "u1", "no second wake before a read");
+	world_pump(&w);
+	assert_int_equal(member->wakes, 1);
+	reader_read(&w, member, 100);
+	assert_int_equal(member->n, 2);
+	assert_false(hub_has_news(&member->sub));
+	post(&w, "r0", "u1", "public");
+	world_pump(&w);
+	assert_int_equal(member->wakes, 2);
+	assert_int_equal(other->wakes, 1);
+	assert_int_equal(narrow0->wakes, 1);
+	assert_int_equal(narrow2->wakes, 0);
+	assert_true(hub_position(w.hub, &narrow2->sub) == hub_head(w.hub));
+	assert_true(hub_position(w.hub, &narrow0->sub) < hub_head(w.hub));
+	/* Room events are narrowed, others are not. */
+	testdb_site(&w.db, "UPDATE rooms SET name = 'new' WHERE id = 'r4'");
+	world_pump(&w);
+	reader_read(&w, narrow2, 100);
+	assert_int_equal(narrow2->n, 1);
+	assert_non_null(strstr(narrow2->last, "ROOM_UPDATED"));
+	hub_get_sizes(w.hub, &sizes);
+	assert_int_equal(sizes.subs, 4);
+	assert_int_equal(sizes.users, 4);
+	reader_leave(&w, member);
+	reader_leave(&w, other);
+	reader_leave(&w, narrow0);
+	reader_leave(&w, narrow2);
+	hub_get_sizes(w.hub, &sizes);
+	assert_int_equal(sizes.subs + sizes.users + sizes.rooms, 0);
+	world_close(&w);
+}
+
+static void
+test_narrowing_changes(void **state)
+{
+	char *const only_r0[] = { r0 };
+	char *const only_r2[] = { r2 };
+	struct reader *rd;
+	struct world w;
+
+	(void)state;
+	world_open(&w);
+	rd = reader_join(&w, "u5", HUB_HEAD, only_r0, 1);
+	assert_int_equal(hub_narrow(w.hub, &rd->sub, only_r2, 1), 0);
+	post(&w, "r0", "u1", "a");
+	post(&w, "r2", "u1", "b");
+	world_pump(&w);
+	reader_read_all(&w, rd);
+	assert_int_equal(rd->n, 1);
+	assert_int_equal(hub_narrow(w.hub, &rd->sub, NULL, 0), 0);
+	post(&w, "r0", "u1", "c");
+	world_pump(&w);
+	reader_read_all(&w, rd);
+	assert_int_equal(rd->n, 2);
+	reader_leave(&w, rd);
+	world_close(&w);
+}
+
+static void
+test_removal_and_blocks(void **state)
+{
+	struct reader *rd;
+	struct world w;
+
+	(void)state;
+	world_open(&w);
+	rd = reader_join(&w, "u2", HUB_HEAD, NULL, 0);
+	testdb_site(&w.db, "INSERT INTO room_members(room_id, user_id) "
+	    "VALUES ('r1', 'u2')");
+	post(&w, "r1", "u1", "seen");
+	world_pump(&w);
+	reader_read_all(&w, rd);
+	assert_int_equal(rd->n, 2);
+	assert_non_null(strstr(rd->last, "\"seen\""));
+	/* What commits after the removal is never delivered to the one removed. */
+	testdb_site(&w.db, "DELETE FROM room_members WHERE user_id = 'u2'");
+	post(&w, "r1", "u1", "secret");
+	world_pump(&w);
+	reader_read_all(&w, rd);
+	assert_non_null(strstr(rd->last, "ROOM_LEFT"));
+	testdb_site(&w.db, "INSERT INTO user_relationships(user_id, target_id, "
+	    "relationship_type) VALUES ('u2', 'u1', 'blocked')");
+	world_pump(&w);
+	reader_read_all(&w, rd);
+	rd->wakes = 0;
+	post(&w, "r0", "u1", "unheard");
+	testdb_site(&w.db, "UPDATE users SET is_online = 1 WHERE id = 'u1'");
+	world_pump(&w);
+	assert_int_equal(rd->wakes, 0);
+	/* Private now: who was not woken in time may not read it any more. */
+	post(&w, "r0", "u3", "was public");
+	world_pump(&w);
+	testdb_site(&w.db, "UPDATE rooms SET is_private = 1 WHERE id = 'r0'");
+	world_pump(&w);
+	reader_read_all(&w, rd);
+	assert_non_null(strstr(rd->last, "ROOM_UPDATED"));
+	assert_null(strstr(rd->last, "was public"));
+	/* Deleted: whoever holds a place for him is told. */
+	testdb_site(&w.db, "DELETE FROM users WHERE id = 'u2'");
+	world_pump(&w);
+	assert_int_equal(rd->gone, 1);
+	reader_leave(&w, rd);
+	world_close(&w);
+}
+
+static void
+test_cursor_and_limits(void **state)
+{
+	struct reader *rd;
+	struct world w;
+	int64_t start, head;
+	int i;
+
+	(void)state;
+	world_open(&w);
+	start = hub_head(w.hub);
+	for (i = 0; i < 20; i++)
+		post(&w, "r0", "u1", "text");
+	/* Ahead of the hub: the worker that read the cursor was faster than the tail. */
+	assert_int_equal(eventlog_head(w.db.st, &head), 0);
+	rd = reader_join(&w, "u2", head, NULL, 0);
+	assert_false(hub_has_news(&rd->sub));
+	world_pump(&w);
+	assert_int_equal(rd->wakes, 0);
+	assert_true(hub_position(w.hub, &rd->sub) == head);
+	reader_leave(&w, rd);
+	/* Behind: pending at once, served without a wake. */
+	rd = reader_join(&w, "u2", start, NULL, 0);
+	assert_true(hub_has_news(&rd->sub));
+	reader_read(&w, rd, 5);
+	assert_int_equal(rd->n, 5);
+	assert_true(hub_has_news(&rd->sub));
+	assert_true(hub_position(w.hub, &rd->sub) == rd->id[4]);
+	/* At least one event, however few bytes are allowed. */
+	assert_int_equal(hub_read(w.hub, &rd->sub, 100, 1, on_event, rd), 1);
+	reader_read_all(&w, rd);
+	assert_int_equal(rd->n, 20);
+	assert_has_all(&w, rd, "u2", NULL, 0, start);
+	reader_leave(&w, rd);
+	world_close(&w);
+}
+
+/* Behind the ring: pages from the log, then the ring, nothing twice and nothing lost. */
+static void
+test_behind_the_ring(void **state)
+{
+	struct reader *slow, *fast, *late;
+	struct world w;
+	int64_t start;
+	int i;
+
+	(void)state;
+	world_open(&w);
+	start = hub_head(w.hub);
+	slow = reader_join(&w, "u2", HUB_HEAD, NULL, 0);
+	fast = reader_join(&w, "u3", HUB_HEAD, NULL, 0);
+	for (i = 0; i < 3; i++) {
+		testdb_site(&w.db, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL "
+		    "SELECT i + 1 FROM n WHERE i < 3000) INSERT INTO "
+		    "messages(room_id, sender_id, sender_name, content) SELECT "
+		    "'r' || (i % 5), 'u1', 'x', 'bulk' FROM n");
+		world_pump(&w);
+		reader_read(&w, slow, 10);
+		reader_read_all(&w, fast);
+	}
+	late = reader_join(&w, "u4", start, NULL, 0);
+	assert_int_equal(slow->n, 30);
+	assert_int_equal(slow->wakes, 1);
+	while (hub_has_news(&slow->sub)) {
+		reader_read(&w, slow, 300);
+		if (slow->n % 900 == 30) {
+			post(&w, "r0", "u1", "meanwhile");
+			world_pump(&w);
+		}
+	}
+	reader_read_all(&w, fast);
+	reader_read_all(&w, late);
+	assert_has_all(&w, slow, "u2", NULL, 0, start);
+	assert_has_all(&w, fast, "u3", NULL, 0, start);
+	assert_has_all(&w, late, "u4", NULL, 0, start);
+	reader_leave(&w, slow);
+	reader_leave(&w, fast);
+	reader_leave(&w, late);
+	world_close(&w);
+}
+
+/* Random changes of the site; a reader from the start sees in the end what SQL says. */
+static void
+test_random_world(void **state)
+{
+	char *const rooms[] = { r0, r1, r3 };
+	struct reader *idle[WORLD_USERS], *all, *some;
+	struct world w;
+	int64_t start;
+	unsigned i, round;
+	char id[8];
+
+	(void)state;
+	srand(7);
+	world_open(&w);
+	start = hub_head(w.hub);
+	for (i = 0; i < WORLD_USERS; i++) {
+		(void)snprintf(id, sizeof(id), "u%u", i);
+		idle[i] = reader_join(&w, id, HUB_HEAD, NULL, 0);
+	}
+	for (round = 0; round < 150; round++) {
+		for (i = world_random(8); i > 0; i--)
+			world_step(&w.db);
+		world_pump(&w);
+		for (i = 0; i < WORLD_USERS; i++) {
+			(void)snprintf(id, sizeof(id), "u%u", i);
+			if (world_random(3) == 0)
+				reader_read(&w, idle[i], 5);
+			if (round % 10 != 0)
+				continue;
+			all = reader_join(&w, id, start, NULL, 0);
+			some = reader_join(&w, id, start, rooms, 3);
+			assert_int_equal(hub_user_subs(&all->sub), 3);
+			reader_read_all(&w, all);
+			reader_read_all(&w, some);
+			assert_has_all(&w, all, id, NULL, 0, start);
+			assert_has_all(&w, some, id, rooms, 3, start);
+			reader_leave(&w, all);
+			reader_leave(&w, some);
+		}
+	}
+	for (i = 0; i < WORLD_USERS; i++) {
+		reader_read_all(&w, idle[i]);
+		assert_true(hub_position(w.hub, &idle[i]->sub) == hub_head(w.hub));
+		assert_true(idle[i]->n > 50);
+		reader_leave(&w, idle[i]);
+	}
+	world_close(&w);
+}
+
+/* The database fails while rights change: nobody reads with old ones, nobody loses. */
+static void
+test_stale_rights(void **state)
+{
+	struct reader *rd;
+	struct world w;
+	int64_t head;
+
+	(void)state;
+	world_open(&w);
+	rd = reader_join(&w, "u2", HUB_HEAD, NULL, 0);
+	head = hub_head(w.hub);
+	hub_reset(w.hub, w.db.st, head);
+	assert_int_equal(rd->wakes, 1);
+	testdb_site(&w.db, "INSERT INTO user_relationships(user_id, target_id, "
+	    "relationship_type) VALUES ('u2', 'u1', 'blocked')");
+	post(&w, "r0", "u1", "unheard");
+	post(&w, "r0", "u3", "heard");
+	world_pump(&w);
+	reader_read_all(&w, rd);
+	assert_int_equal(rd->n, 2);	/* the change of blocks, and "heard" */
+	assert_non_null(strstr(rd->last, "\"heard\""));
+	reader_leave(&w, rd);
+	world_close(&w);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_wakes_only_receivers),
+		cmocka_unit_test(test_narrowing_changes),
+		cmocka_unit_test(test_removal_and_blocks),
+		cmocka_unit_test(test_cursor_and_limits),
+		cmocka_unit_test(test_behind_the_ring),
+		cmocka_unit_test(test_random_world),
+		cmocka_unit_test(test_stale_rights),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
