@@ -18,10 +18,12 @@
 
 #define LEASE_POLL	"poll"
 #define LEASE_OPEN	0	/* ends_at: as long as the instance lives */
+#define LEASE_SWEEP_MAX	1000	/* leases: the site's writers wait meanwhile */
 
 struct store;
 
-/* Inserts or renews the instance's row with its heartbeat. */
+/* Inserts or renews the instance's row with its heartbeat; returns 1 if it was not there:
+ * the first, or somebody took the instance for dead and its leases have to be taken anew. */
 int	 lease_beat(struct store *st, const char *instance, int64_t pid, int64_t now_ms)
 	    ATTR_MUST_CHECK;
 /* Ends the instance: its open leases end at ends_at, its row goes. */
@@ -45,8 +47,9 @@ int	 lease_get(struct store *st, const char *user_id, const char *instance,
  * leases end at ends_at.  Returns how many instances. */
 int	 lease_adopt(struct store *st, int64_t now_ms, int64_t dead_ms, int64_t ends_at)
 	    ATTR_MUST_CHECK;
-/* Removes what has ended and sets those users offline who have no other; returns how
- * many went offline.  *ret_next is when the next lease ends, 0: none will. */
+/* Removes what has ended, at most LEASE_SWEEP_MAX at once, and sets those users offline who
+ * have no other; returns how many went offline.  *ret_next is when the next lease ends
+ * (now or before: there is more to sweep), 0: none will. */
 int	 lease_sweep(struct store *st, int64_t now_ms, int64_t *ret_next) ATTR_MUST_CHECK;
 
 #endif

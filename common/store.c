@@ -19,6 +19,7 @@
 #include "clock.h"
 #include "conf.h"
 #include "err.h"
+#include "log.h"
 #include "store_impl.h"
 
 #define WAL_RETRY_NS	5000000L	/* between two attempts to switch to WAL */
@@ -540,7 +541,7 @@ store_wal(struct store *st)
 static int
 store_prepare(struct store *st, enum store_mode mode, char *why, size_t size)
 {
-	int rc;
+	int rc, made = 0;
 
 	if (mode == STORE_CREATE) {
 		rc = store_wal(st);
@@ -554,8 +555,13 @@ store_prepare(struct store *st, enum store_mode mode, char *why, size_t size)
 		return 0;
 	}
 	rc = schema_check(st, why, size);
+	if (rc == ERR_SCHEMA)	/* triggers that a migration dropped come back */
+		rc = schema_repair(st, &made, why, size);
 	if (rc < 0)
 		return rc;
+	if (made > 0)
+		log_warnx("schema repaired: a migration of the site had dropped "
+		    "triggers made=%d path=%s", made, st->path);
 	rc = store_wal(st);
 	if (rc < 0 && rc != ERR_BUSY)	/* busy: its old mode will do */
 		return store_why(why, size, rc, "%s: %s", st->path, st->errmsg);
