@@ -1,0 +1,424 @@
+/*
+ * server - the only file that knows libwebsockets (4.1.6 in Debian 12).
+ *
+ * What is particular about it:
+ * - A session's frames are made in session_out.c and go out in one lws_write() as
+ *   LWS_WRITE_HTTP, which on an established socket passes bytes through unframed;
+ *   what the kernel does not take, the library keeps and sends first.
+ * - It answers `Upgrade: h2c` on a plain port, and used memory after freeing it on an
+ *   unknown Upgrade: so CONFIRM_UPGRADE refuses all but the literal "websocket", and
+ *   does not look at `in`.
+ * - Under libev its timers need somebody who wakes the loop (loop.c, once a second).
+ *   Pings and hang-ups are not its but session.c's: its own would walk a list as
+ *   long as there are connections for each pong.
+ * - Closing with a code works from the WRITEABLE callback only.
+ */
+#include <ev.h>
+#include <libwebsockets.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "buf.h"
+#include "clients.h"
+#include "conf.h"
+#include "err.h"
+#include "health.h"
+#include "log.h"
+#include "peer.h"
+#include "query.h"
+#include "server.h"
+#include "upgrade.h"
+
+#define HEADER_MAX	16384	/* of one request: a token may have 8 KiB */
+#define OUT_MAX		(4 * 1024 * 1024)	/* answers and one event at least */
+#define OUT_KEEP	(256 * 1024)		/* the buffer shrinks to this */
+#define TIMEOUT_S	10	/* of a handshake, of a closing handshake */
+#define V1		"sidewire.v1"
+
+struct server {
+	const struct conf		*conf;
+	struct clients			*clients;
+	const struct health_env		*health;
+	struct ev_loop			*loop;
+	struct lws_context		*context;
+	struct lws_vhost		*vhost;
+	struct buf			 out;	/* for one connection at a time */
+};
+
+/* The library's memory of a connection, zeroed by it. */
+struct conn {
+	struct lws	*wsi;
+	struct session	*session;
+	int		 close_code;		/* 0: stay */
+	int		 peer_code;		/* of the peer's close frame */
+	char		 close_reason[64];
+};
+
+static int callback(struct lws *, enum lws_callback_reasons, void *, void *,
+    size_t);
+
+static const struct lws_protocols protocols[] = {
+	{ "sidewire", callback, sizeof(struct conn), HEADER_MAX, 0, NULL,
+	    OUT_MAX },
+	{ V1, callback, sizeof(struct conn), HEADER_MAX, 1, NULL, OUT_MAX },
+	{ NULL, NULL, 0, 0, 0, NULL, 0 }
+};
+
+/* secs_since_valid_hangup 0: the library pings nobody. */
+static const lws_retry_bo_t no_pings = { .secs_since_valid_ping = 0 };
+
+static void
+want_write(void *arg)
+{
+	struct conn *conn = arg;
+
+	(void)lws_callback_on_writable(conn->wsi);	/* fails on closed ones */
+}
+
+static void
+close_conn(void *arg, int code, const char *reason)
+{
+	struct conn *conn = arg;
+
+	conn->close_code = code;
+	(void)snprintf(conn->close_reason, sizeof(conn->close_reason), "%s",
+	    reason);
+	want_write(conn);
+}
+
+static void
+kill_conn(void *arg)
+{
+	struct conn *conn = arg;
+
+	lws_set_timeout(conn->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
+}
+
+static uint64_t
+progress(void *arg)
+{
+	struct conn *conn = arg;
+
+	return peer_progress(lws_get_socket_fd(conn->wsi));
+}
+
+const struct session_ops server_session_ops = {
+	want_write, close_conn, kill_conn, progress
+};
+
+/* --- the request --- */
+
+/* The header's value in ret (size bytes), NULL if it is absent or longer. */
+static const char *
+header(struct lws *wsi, enum lws_token_indexes token, char *ret, size_t size)
+{
+	if (lws_hdr_total_length(wsi, token) <= 0 ||
+	    lws_hdr_copy(wsi, ret, (int)size, token) < 0)
+		return NULL;
+	return ret;
+}
+
+static int
+is_path(struct lws *wsi, const char *path)
+{
+	char uri[512];
+
+	return header(wsi, WSI_TOKEN_GET_URI, uri, sizeof(uri)) != NULL &&
+	    strcmp(uri, path) == 0;
+}
+
+static int
+get_query(struct lws *wsi, struct query *ret, const char **ret_why)
+{
+	struct buf text;
+	char part[HEADER_MAX];
+	int i, n, rc;
+
+	*ret_why = "The query string is too long.";
+	buf_init(&text, QUERY_MAX_LEN);
+	for (i = 0; ; i++) {
+		n = lws_hdr_copy_fragment(wsi, part, sizeof(part),
+		    WSI_TOKEN_HTTP_URI_ARGS, i);
+		if (n < 0)
+			break;
+		upgrade_add_parameter(&text, part, (size_t)n);
+	}
+	rc = buf_err(&text);
+	if (rc == 0)
+		rc = query_parse(buf_str(&text), text.len, ret, ret_why);
+	buf_release(&text);
+	return rc;
+}
+
+/* --- plain HTTP --- */
+
+static int
+send_http(struct lws *wsi, const struct health_answer *answer,
+    const struct buf *body, int is_head)
+{
+	struct buf all;
+	unsigned char head[LWS_PRE + 1024], *start = head + LWS_PRE;
+	unsigned char *p = start, *end = head + sizeof(head);
+	int rc = -1;
+
+	if (buf_err(body) != 0 ||
+	    lws_add_http_common_headers(wsi, (unsigned)answer->status,
+	    answer->type, (lws_filepos_t)body->len, &p, end) ||
+	    lws_add_http_header_by_name(wsi,
+	    (const unsigned char *)"cache-control:",
+	    (const unsigned char *)"no-store", 8, &p, end) ||
+	    lws_finalize_http_header(wsi, &p, end))
+		return -1;
+	buf_init(&all, LWS_PRE + sizeof(head) + body->len);
+	buf_add(&all, head, (size_t)(p - head));
+	if (!is_head)
+		buf_add(&all, buf_str(body), body->len);
+	if (buf_err(&all) == 0 &&
+	    lws_write(wsi, (unsigned char *)all.p + LWS_PRE,
+	    all.len - LWS_PRE, LWS_WRITE_HTTP_FINAL) >= 0)
+		rc = 0;
+	buf_release(&all);
+	return rc;
+}
+
+static int
+send_problem(struct lws *wsi, enum problem problem, const char *detail)
+{
+	struct health_answer answer;
+	struct buf body;
+	int rc;
+
+	buf_init(&body, 4096);
+	health_print_problem(problem, detail, &body, &answer);
+	rc = send_http(wsi, &answer, &body, 0);
+	buf_release(&body);
+	return rc;
+}
+
+static int
+on_http(struct server *srv, struct lws *wsi)
+{
+	struct health_answer answer;
+	struct buf body;
+	char path[256];
+	int is_head, rc;
+
+	is_head = lws_hdr_total_length(wsi, WSI_TOKEN_HEAD_URI) > 0;
+	buf_init(&body, 1024 * 1024);
+	if (header(wsi, is_head ? WSI_TOKEN_HEAD_URI : WSI_TOKEN_GET_URI, path,
+	    sizeof(path)) == NULL)
+		health_print_problem(
+		    lws_hdr_total_length(wsi, WSI_TOKEN_GET_URI) > 0 ?
+		    PROBLEM_NOT_FOUND : PROBLEM_METHOD, NULL, &body, &answer);
+	else if (strcmp(path, srv->conf->ws_path) == 0)
+		health_print_problem(PROBLEM_BAD_REQUEST,
+		    "Only WebSocket connections are served here; a proxy in "
+		    "front must pass Upgrade: websocket.", &body, &answer);
+	else
+		health_print(srv->health, path, &body, &answer);
+	rc = send_http(wsi, &answer, &body, is_head);
+	buf_release(&body);
+	if (rc < 0 || lws_http_transaction_completed(wsi))
+		return -1;
+	return 0;
+}
+
+/* --- WebSocket --- */
+
+/* 0: go on; 1: answered; -1: drop. */
+static int
+on_confirm_upgrade(struct server *srv, struct lws *wsi)
+{
+	char upgrade[32], origin[512], host[512];
+	const char *why, *from;
+	struct query q;
+	int rc;
+
+	if (header(wsi, WSI_TOKEN_UPGRADE, upgrade, sizeof(upgrade)) == NULL ||
+	    !upgrade_is_websocket(upgrade))
+		return -1;
+	if (!is_path(wsi, srv->conf->ws_path))
+		return send_problem(wsi, PROBLEM_NOT_FOUND, NULL) < 0 ? -1 : 1;
+	from = header(wsi, WSI_TOKEN_ORIGIN, origin, sizeof(origin));
+	if (from == NULL && lws_hdr_total_length(wsi, WSI_TOKEN_ORIGIN) > 0)
+		from = "too long";
+	if (header(wsi, WSI_TOKEN_HOST, host, sizeof(host)) == NULL)
+		host[0] = '\0';
+	if (!upgrade_is_allowed(&srv->conf->ws_origins, from, host))
+		return send_problem(wsi, PROBLEM_ORIGIN_DENIED, NULL) < 0 ?
+		    -1 : 1;
+	rc = get_query(wsi, &q, &why);
+	if (rc == ERR_INVAL || rc == ERR_TOOBIG)
+		return send_problem(wsi, PROBLEM_BAD_REQUEST, why) < 0 ? -1 : 1;
+	if (rc < 0)
+		return -1;
+	query_release(&q);
+	return 0;
+}
+
+static int
+on_established(struct server *srv, struct lws *wsi, struct conn *conn)
+{
+	char authorization[HEADER_MAX], forwarded[512];
+	char peer[SESSION_IP_SIZE], ip[SESSION_IP_SIZE];
+	struct session_request req;
+	struct query q;
+	const char *why;
+
+	if (get_query(wsi, &q, &why) < 0)
+		return -1;
+	memset(conn, 0, sizeof(*conn));
+	conn->wsi = wsi;
+	req.authorization = header(wsi, WSI_TOKEN_HTTP_AUTHORIZATION,
+	    authorization, sizeof(authorization));
+	req.is_v1 = strcmp(lws_get_protocol(wsi)->name, V1) == 0;
+	peer_print_address(lws_get_socket_fd(wsi), peer, sizeof(peer));
+	upgrade_print_ip(peer, header(wsi, WSI_TOKEN_X_FORWARDED_FOR,
+	    forwarded, sizeof(forwarded)), ip);
+	req.ip = ip;
+	/* On failure the connection just ends: there is no memory to say why. */
+	return session_new(srv->clients, conn, &req, &q, &conn->session) < 0 ?
+	    -1 : 0;
+}
+
+static int
+on_writeable(struct server *srv, struct lws *wsi, struct conn *conn)
+{
+	struct buf *out = &srv->out;
+	static const unsigned char pre[LWS_PRE];
+
+	if (conn->session == NULL)
+		return -1;
+	buf_reset(out);
+	buf_add(out, pre, sizeof(pre));
+	session_write(conn->session, out);
+	if (buf_err(out) == 0 && out->len > sizeof(pre) &&
+	    lws_write(wsi, (unsigned char *)out->p + sizeof(pre),
+	    out->len - sizeof(pre), LWS_WRITE_HTTP) < 0)
+		return -1;
+	if (out->cap > OUT_KEEP)
+		buf_release(out);
+	if (conn->close_code == 0)
+		return 0;
+	lws_close_reason(wsi, (enum lws_close_status)conn->close_code,
+	    (unsigned char *)conn->close_reason, strlen(conn->close_reason));
+	return -1;
+}
+
+static int
+callback(struct lws *wsi, enum lws_callback_reasons reason, void *user,
+    void *in, size_t len)
+{
+	struct server *srv = lws_context_user(lws_get_context(wsi));
+	struct conn *conn = user;
+
+	switch (reason) {
+	case LWS_CALLBACK_HTTP:
+		return on_http(srv, wsi);
+	case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE:
+		return on_confirm_upgrade(srv, wsi);
+	case LWS_CALLBACK_ESTABLISHED:
+		return on_established(srv, wsi, conn);
+	case LWS_CALLBACK_RECEIVE:
+		if (conn->session != NULL)
+			session_receive(conn->session, in, len,
+			    lws_is_first_fragment(wsi),
+			    lws_is_final_fragment(wsi),
+			    lws_frame_is_binary(wsi));
+		return 0;
+	case LWS_CALLBACK_RECEIVE_PONG:
+		if (conn->session != NULL)
+			session_heard(conn->session);
+		return 0;
+	case LWS_CALLBACK_SERVER_WRITEABLE:
+		return on_writeable(srv, wsi, conn);
+	case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
+		if (len >= 2)
+			conn->peer_code = ((unsigned char *)in)[0] << 8 |
+			    ((unsigned char *)in)[1];
+		return 0;
+	case LWS_CALLBACK_CLOSED:
+		session_free(conn->session, conn->peer_code);
+		conn->session = NULL;
+		return 0;
+	case LWS_CALLBACK_HTTP_BODY_COMPLETION:
+	case LWS_CALLBACK_HTTP_WRITEABLE:
+		return lws_http_transaction_completed(wsi) ? -1 : 0;
+	default:
+		return 0;
+	}
+}
+
+/* --- the context --- */
+
+/* Its lines may quote requests, and a peer can cause them: nothing for the journal. */
+static void
+on_log(int level, const char *line)
+{
+	(void)level;
+	log_debug("libwebsockets: %.*s", (int)strcspn(line, "\n"), line);
+}
+
+int
+server_open(const struct conf *conf, struct clients *clients,
+    const struct health_env *health, struct ev_loop *loop, struct server **ret)
+{
+	struct lws_context_creation_info info;
+	struct server *srv;
+	void *loops[1] = { loop };
+
+	srv = calloc(1, sizeof(*srv));
+	if (srv == NULL)
+		return ERR_NOMEM;
+	srv->conf = conf;
+	srv->clients = clients;
+	srv->health = health;
+	srv->loop = loop;
+	buf_init(&srv->out, OUT_MAX);
+	lws_set_log_level(LLL_ERR, on_log);
+	memset(&info, 0, sizeof(info));
+	info.port = CONTEXT_PORT_NO_LISTEN_SERVER;
+	info.protocols = protocols;
+	info.options = LWS_SERVER_OPTION_LIBEV |
+	    LWS_SERVER_OPTION_VALIDATE_UTF8 |
+	    LWS_SERVER_OPTION_EXPLICIT_VHOSTS;
+	info.foreign_loops = loops;
+	info.user = srv;
+	info.gid = (gid_t)-1;
+	info.uid = (uid_t)-1;
+	info.max_http_header_data = HEADER_MAX;
+	info.pt_serv_buf_size = HEADER_MAX;
+	info.timeout_secs = TIMEOUT_S;
+	info.keepalive_timeout = TIMEOUT_S;
+	info.retry_and_idle_policy = &no_pings;
+	info.vhost_name = "sidewire";
+	srv->context = lws_create_context(&info);
+	if (srv->context != NULL)
+		srv->vhost = lws_create_vhost(srv->context, &info);
+	if (srv->vhost == NULL) {
+		server_close(srv);
+		return ERR_IO;
+	}
+	*ret = srv;
+	return 0;
+}
+
+void
+server_close(struct server *srv)
+{
+	if (srv == NULL)
+		return;
+	if (srv->context != NULL)
+		lws_context_destroy(srv->context);
+	buf_release(&srv->out);
+	free(srv);
+}
+
+void
+server_adopt(int fd, void *arg)
+{
+	struct server *srv = arg;
+
+	/* On failure it has closed fd. */
+	(void)lws_adopt_socket_vhost(srv->vhost, fd);
+}

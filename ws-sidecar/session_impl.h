@@ -1,0 +1,128 @@
+/*
+ * session_impl - what session.c, clients.c and provision.c share.  Included by them
+ * alone.
+ *
+ * Threads: the service thread, but for the fields under clients->lock.
+ */
+#ifndef SESSION_IMPL_H
+#define SESSION_IMPL_H
+
+#include <pthread.h>
+
+#include "auth.h"
+#include "buf.h"
+#include "clients.h"
+#include "deadline.h"
+#include "problem.h"
+#include "query.h"
+
+/* A user with sockets in this process; lives as long as the last of them. */
+struct client_user {
+	char		*id;
+	unsigned	 sessions;
+	struct shm_user	*row;		/* NULL: the shared table is full */
+};
+
+struct provision {			/* a user being made, see provision.c */
+	struct session		*session;	/* NULL: it is gone */
+	struct provision	*next;
+};
+
+enum session_state {
+	SESSION_WAITING,		/* for an auth frame */
+	SESSION_MAKING,			/* the writer makes the user */
+	SESSION_LIVE,
+	SESSION_CLOSING
+};
+
+struct session {
+	struct clients		*clients;
+	void			*conn;
+	struct session		*prev, *next;	/* of clients */
+	struct client_user	*user;		/* NULL before LIVE */
+	struct hub_sub		 sub;
+	struct deadline		 deadline;	/* the earliest of those below; may lag */
+	struct query		*wish;		/* cursors and rooms, until LIVE */
+	struct provision	*making;
+	struct buf		 rx;		/* a message whose end has not come */
+	size_t			 rx_len;	/* bytes of the message so far */
+	struct buf		 control;	/* answers, framed */
+	struct buf		 state;		/* the present state, framed, while it is sent */
+	size_t			 state_at;	/* bytes of it that were sent */
+	_Atomic uint64_t	 frames;	/* rate bucket */
+	int64_t			 expires_at_s;
+	int64_t			 opened_ms;
+	int64_t			 heard_ms;	/* last sign of life */
+	int64_t			 until_ms;	/* of WAITING and CLOSING */
+	int64_t			 want_ms;	/* of want_write, or the last progress since */
+	int64_t			 sync_ms;	/* next look whether the position moved */
+	int64_t			 sync_pos;	/* a first sync is due once this is reached */
+	int64_t			 told_pos;	/* the position that the client knows */
+	uint64_t		 progress;	/* at want_ms */
+	const char		*reset;		/* for the next sync */
+	int			 close_code;
+	uint8_t			 phase;		/* enum session_state */
+	uint8_t			 is_v1;
+	uint8_t			 is_bye;
+	uint8_t			 is_wanted;	/* want_write was asked */
+	uint8_t			 has_progress;	/* progress was looked at */
+	uint8_t			 is_pinged;	/* silent so far */
+	uint8_t			 is_noticed;	/* auth_expiring was sent */
+	uint8_t			 needs_ping, needs_sync;
+	char			 ip[SESSION_IP_SIZE];
+};
+
+struct clients {
+	struct clients_env	 env;
+	struct store		*store;
+	struct hub		*hub;
+	struct session		*first;
+	size_t			 n_sessions;
+	size_t			 n_live;
+	void			*users;		/* tsearch(3) tree of struct client_user */
+	struct deadlines	 deadlines;
+	int64_t			 mono_ms, wall_s;
+	int			 drain_code;	/* 0: serving */
+	pthread_mutex_t		 lock;
+	struct provision	*made;		/* {lock} finished, to be collected */
+};
+
+/* session.c */
+void	 session_news(struct session *s);
+void	 session_expire(struct session *s);
+void	 session_close(struct session *s, int code, const char *reason);
+void	 session_end(struct session *s, enum problem problem);
+/* Ends it with what an error of ours means to a client. */
+void	 session_fail(struct session *s, int err);
+/* The user exists now (err 0), or could not be made; for provision.c. */
+void	 session_made(struct session *s, const char *user_id, int err);
+
+/* Asks for session_write(). */
+void	 session_want(struct session *s);
+/* auth_verify() at the time of this turn, counted. */
+enum problem session_verify(struct session *s, const char *token, size_t len,
+	    struct auth_claims *ret, const char **ret_why);
+/* Lets the client in, or ends it (0). */
+int	 session_authenticate(struct session *s, const char *token, size_t len);
+void	 session_extend(struct session *s, int64_t expires_at_s);
+
+/* session_in.c */
+void	 session_answer_expiring(struct session *s);
+
+/* session_out.c: appends text as one frame; the state of this moment, with its position. */
+void	 session_frame(struct buf *b, const char *text, size_t len);
+int	 session_build_state(struct session *s, int64_t *ret_pos) ATTR_MUST_CHECK;
+
+/* clients.c.  The user's entry with one session more; NULL: no memory. */
+struct client_user *client_user_enter(struct clients *c, const char *user_id);
+void	 client_user_leave(struct clients *c, struct client_user *u, int is_bye);
+/* "retry=N", for a close that everybody gets at once. */
+void	 clients_print_retry(char *ret, size_t size);
+
+/* provision.c: hands the making of claims' user to the writer. */
+int	 provision_start(struct session *s, const struct auth_claims *claims)
+	    ATTR_MUST_CHECK;
+void	 provision_collect(struct clients *c);
+void	 provision_release(struct clients *c);
+
+#endif

@@ -1,0 +1,187 @@
+/*
+ * session_out - what a client is sent next.
+ *
+ * Order: answers, ping, the present state, events, sync.  A session writes whole
+ * RFC 6455 frames (section 5.2; a server's are not masked) into a buffer that all
+ * sessions share, so that everything that waits for a client goes out in one write
+ * and an idle client holds no buffer.
+ */
+#include <string.h>
+
+#include "err.h"
+#include "event.h"
+#include "eventlog.h"
+#include "frame.h"
+#include "log.h"
+#include "session_impl.h"
+#include "stats.h"
+
+#define OP_TEXT		0x81	/* FIN and the opcode */
+#define OP_PING		0x89
+#define MAX_EVENTS	512	/* of one write */
+
+void
+session_frame(struct buf *b, const char *text, size_t len)
+{
+	unsigned char head[10];
+	size_t n = 2, i;
+
+	head[0] = OP_TEXT;
+	if (len < 126) {
+		head[1] = (unsigned char)len;
+	} else {
+		n = len <= 0xffff ? 4 : 10;
+		head[1] = n == 4 ? 126 : 127;
+		for (i = 2; i < n; i++)
+			head[i] = (unsigned char)(len >> (8 * (n - 1 - i)));
+	}
+	buf_add(b, head, n);
+	buf_add(b, text, len);
+}
+
+/* Bytes of the frame at p, which session_frame() made. */
+static size_t
+frame_size(const char *p)
+{
+	const unsigned char *head = (const unsigned char *)p;
+	size_t len = head[1], n = 2, i;
+
+	if (len >= 126) {
+		n = len == 126 ? 4 : 10;
+		for (i = 2, len = 0; i < n; i++)
+			len = len << 8 | head[i];
+	}
+	return n + len;
+}
+
+static int
+add_state(struct event *ev, void *arg)
+{
+	struct session *s = arg;
+	const char *text;
+	size_t len;
+
+	text = event_get_text(ev, s->user->id, &len);
+	if (text != NULL)
+		session_frame(&s->state, text, len);
+	return buf_err(&s->state);
+}
+
+/* The one thing that is built ahead for a client, bounded, and freed when sent. */
+int
+session_build_state(struct session *s, int64_t *ret_pos)
+{
+	int rc;
+
+	rc = eventlog_state(s->clients->store, s->user->id, add_state, s,
+	    ret_pos);
+	if (rc == ERR_TOOBIG)
+		log_warnx("the present state is over %d bytes: user %s cannot "
+		    "connect", SESSION_STATE_MAX, s->user->id);
+	return rc < 0 ? rc : 0;
+}
+
+static void
+write_state(struct session *s, struct buf *out)
+{
+	size_t size;
+
+	while (s->state_at < s->state.len) {
+		size = frame_size(s->state.p + s->state_at);
+		if (out->len > 0 && out->len + size > SESSION_WRITE_MAX)
+			return;
+		buf_add(out, s->state.p + s->state_at, size);
+		s->state_at += size;
+	}
+	buf_release(&s->state);
+}
+
+struct reading {
+	struct session	*s;
+	struct buf	*out;
+};
+
+static int
+add_event(const struct event *ev, const char *text, size_t len, void *arg)
+{
+	struct reading *r = arg;
+
+	session_frame(r->out, text, len);
+	r->s->told_pos = ev->id;
+	return buf_err(r->out);
+}
+
+static int
+write_events(struct session *s, struct buf *out)
+{
+	struct reading r = { s, out };
+	int n;
+
+	if (!hub_has_news(&s->sub) || out->len >= SESSION_WRITE_MAX)
+		return 0;
+	n = hub_read(s->clients->hub, &s->sub, MAX_EVENTS,
+	    SESSION_WRITE_MAX - out->len, add_event, &r);
+	if (n > 0)
+		stats_add(s->clients->env.shm, STATS_ws_events, (uint64_t)n);
+	return n < 0 ? n : 0;
+}
+
+/* Due after what was missed when it was asked for, even while more comes. */
+static void
+write_sync(struct session *s, struct buf *out)
+{
+	struct buf text;
+	int64_t pos;
+
+	pos = hub_position(s->clients->hub, &s->sub);
+	if (!s->needs_sync || (hub_has_news(&s->sub) && pos < s->sync_pos))
+		return;
+	buf_init(&text, 256);
+	frame_print_sync(&text, pos, s->reset);
+	if (buf_err(&text) == 0)
+		session_frame(out, text.p, text.len);
+	buf_release(&text);
+	s->needs_sync = 0;
+	s->reset = NULL;
+	s->told_pos = pos;
+}
+
+static int
+write_live(struct session *s, struct buf *out)
+{
+	static const char ping[] = { (char)OP_PING, 0 };
+	int rc;
+
+	if (s->needs_ping)
+		buf_add(out, ping, sizeof(ping));
+	s->needs_ping = 0;
+	write_state(s, out);
+	if (s->state.len > 0)
+		return 0;
+	rc = write_events(s, out);
+	if (rc < 0)
+		return rc;
+	write_sync(s, out);
+	return 0;
+}
+
+void
+session_write(struct session *s, struct buf *out)
+{
+	int rc;
+
+	s->is_wanted = 0;
+	if (s->control.len > 0) {
+		buf_add(out, s->control.p, s->control.len);
+		buf_release(&s->control);
+	}
+	if (s->phase != SESSION_LIVE)
+		return;
+	rc = write_live(s, out);
+	if (rc == 0)
+		rc = buf_err(out);
+	if (rc < 0)
+		session_fail(s, rc);
+	else if (s->state.len > 0 || hub_has_news(&s->sub))
+		session_want(s);
+}
