@@ -284,19 +284,106 @@ hub_tell(struct hub *hub, const struct event *ev, int64_t now_us)
 	}
 }
 
-/* A room became private, public or nothing: so do its events in the ring. */
-static void
-hub_turn_room(struct hub *hub, const struct event *change, int is_public)
+/* What a batch changes: ids of messages, rooms and users. */
+struct touched {
+	struct strset	 messages, rooms, users;
+	int		 is_all;	/* out of memory: take everything as changed */
+};
+
+enum family { FAMILY_OTHER, FAMILY_MESSAGE, FAMILY_ROOM, FAMILY_USER };
+
+/* What an event's payload is built from. */
+static enum family
+event_family(const struct event *ev)
 {
-	struct event *ev;
+	if (strcmp(ev->type, "NEW_MESSAGE") == 0 ||
+	    strncmp(ev->type, "MESSAGE_", 8) == 0)
+		return FAMILY_MESSAGE;
+	if (strcmp(ev->type, "ROOM_CREATED") == 0 ||
+	    strcmp(ev->type, "ROOM_UPDATED") == 0 ||
+	    strcmp(ev->type, "ROOM_DELETED") == 0)
+		return FAMILY_ROOM;
+	if (strncmp(ev->type, "USER_", 5) == 0)
+		return FAMILY_USER;
+	return FAMILY_OTHER;
+}
+
+static const char *
+event_subject(const struct event *ev)
+{
+	if (ev->entity_id != NULL)
+		return ev->entity_id;
+	return ev->actor_id != NULL ? ev->actor_id : "";
+}
+
+static void
+touched_collect(struct touched *t, struct event *const *ev, size_t n)
+{
+	struct strset *set;
 	size_t i;
 
-	for (i = 0; i < ring_len(hub->ring); i++) {
-		ev = ring_at(hub->ring, i);
-		if (ev->room_id != NULL && ev->user_id == NULL &&
-		    strcmp(ev->room_id, change->entity_id) == 0)
-			ev->is_open = is_public && !ev->is_private;
+	for (i = 0; i < n; i++) {
+		switch (event_family(ev[i])) {
+		case FAMILY_MESSAGE:
+			if (ev[i]->type[0] == 'N')
+				continue;
+			set = &t->messages;
+			break;
+		case FAMILY_ROOM:
+			set = &t->rooms;
+			break;
+		case FAMILY_USER:
+			set = &t->users;
+			break;
+		default:
+			continue;
+		}
+		if (strset_add(set, event_subject(ev[i])) < 0)
+			t->is_all = 1;
 	}
+}
+
+static int
+touched_has(const struct touched *t, const struct event *ev)
+{
+	if (t->is_all || (ev->room_id != NULL &&
+	    strset_has(&t->rooms, ev->room_id)))
+		return 1;
+	switch (event_family(ev)) {
+	case FAMILY_MESSAGE:
+		return strset_has(&t->messages, event_subject(ev));
+	case FAMILY_ROOM:
+		return strset_has(&t->rooms, event_subject(ev));
+	case FAMILY_USER:
+		return strset_has(&t->users, event_subject(ev));
+	default:
+		return 0;
+	}
+}
+
+/*
+ * A message was edited or deleted, a room turned private, a user changed: the events
+ * about it that are in the ring were built before.  Who has yet to read them reads
+ * them from the log, as they are now.
+ */
+static void
+hub_make_stale(struct hub *hub, struct event *const *ev, size_t n)
+{
+	struct touched t = { .is_all = 0 };
+	struct event *old;
+	size_t i;
+
+	touched_collect(&t, ev, n);
+	if (t.is_all || t.messages.len + t.rooms.len + t.users.len > 0) {
+		for (i = 0; i < ring_len(hub->ring); i++) {
+			old = ring_at(hub->ring, i);
+			if (!old->is_stale)
+				old->is_stale = touched_has(&t, old);
+		}
+	}
+	strset_release(&t.messages);
+	strset_release(&t.rooms);
+	strset_release(&t.users);
 }
 
 /* Membership and blocks, in log order. */
@@ -331,32 +418,21 @@ hub_look_for_user(struct hub *hub, const struct event *ev)
 		hub->ops.gone(sub, hub->arg);
 }
 
-/* What the event changes in who may see what. */
-static void
-hub_turn(struct hub *hub, const struct event *ev)
-{
-	if (ev->user_id != NULL)
-		hub_turn_user(hub, ev);
-	else if (strncmp(ev->type, "ROOM_", 5) == 0 && ev->entity_id != NULL) {
-		if (strcmp(ev->type, "ROOM_DELETED") == 0)
-			hub_turn_room(hub, ev, 0);
-		else if (strcmp(ev->type, "ROOM_UPDATED") == 0 ||
-		    strcmp(ev->type, "ROOM_CREATED") == 0)
-			hub_turn_room(hub, ev, !ev->is_private);
-	} else if (strcmp(ev->type, "USER_LEFT") == 0 && ev->actor_id != NULL)
-		hub_look_for_user(hub, ev);
-}
-
 void
 hub_feed(struct hub *hub, struct event *const *ev, size_t n)
 {
 	int64_t now_us = clock_wall_us();
 	size_t i;
 
+	hub_make_stale(hub, ev, n);
 	for (i = 0; i < n; i++) {
 		ring_push(hub->ring, ev[i]);
 		hub->head = ev[i]->id;
-		hub_turn(hub, ev[i]);
+		if (ev[i]->user_id != NULL)
+			hub_turn_user(hub, ev[i]);
+		else if (strcmp(ev[i]->type, "USER_LEFT") == 0 &&
+		    ev[i]->actor_id != NULL)
+			hub_look_for_user(hub, ev[i]);
 	}
 	for (i = 0; i < n; i++)
 		hub_tell(hub, ev[i], now_us);
@@ -402,7 +478,31 @@ reading_give(struct reading *rd, const struct event *ev)
 	return rd->is_full;
 }
 
-/* Returns 1 when the end of the ring was reached. */
+static int
+reading_each(struct event *ev, void *arg)
+{
+	return reading_give(arg, ev);
+}
+
+/* From the log, for one who fell behind the ring; 1 at its end. */
+static int
+hub_read_log(struct hub *hub, struct reading *rd)
+{
+	const struct strset *rooms = &rd->sub->rooms;
+	int64_t pos = rd->pos;
+	int rc, more = 0;
+
+	rc = eventlog_page(hub->roster.st, rd->sub->user->id, rooms->item,
+	    rooms->len, rd->pos, rd->events_left, reading_each, rd, &pos, &more);
+	if (rc < 0)
+		return rc;
+	if (rd->is_full)
+		return 0;
+	rd->pos = pos;
+	return !more;
+}
+
+/* From the ring, as long as it is true; 1 at its end. */
 static int
 hub_read_ring(struct hub *hub, struct reading *rd)
 {
@@ -413,36 +513,14 @@ hub_read_ring(struct hub *hub, struct reading *rd)
 	len = ring_len(hub->ring);
 	for (i = ring_find(hub->ring, rd->pos); i < len; i++) {
 		ev = ring_at(hub->ring, i);
+		if (ev->is_stale)
+			return rd->given > 0 ? 0 : hub_read_log(hub, rd);
 		if (!sub_may_see(rd->sub, ev, now_us))
 			rd->pos = ev->id;
 		else if (reading_give(rd, ev))
 			return rd->pos >= hub->head;
 	}
 	return 1;
-}
-
-static int
-reading_each(struct event *ev, void *arg)
-{
-	return reading_give(arg, ev);
-}
-
-/* The same from the log, for one who fell behind the ring; 1 at its end. */
-static int
-hub_read_log(struct hub *hub, struct reading *rd)
-{
-	const struct strset *rooms = &rd->sub->rooms;
-	int64_t pos = rd->pos;
-	int rc, more = 0;
-
-	rc = eventlog_page(hub->roster.st, rd->sub->user->id, rooms->item, rooms->len,
-	    rd->pos, rd->events_left, reading_each, rd, &pos, &more);
-	if (rc < 0)
-		return rc;
-	if (rd->is_full)
-		return 0;
-	rd->pos = pos;
-	return !more;
 }
 
 int
@@ -462,13 +540,14 @@ hub_read(struct hub *hub, struct hub_sub *sub, int max_events,
 		if (rc < 0)
 			return rc;
 	}
-	if (sub->pos >= ring_floor(hub->ring)) {
-		is_end = hub_read_ring(hub, &rd);
-	} else {
-		is_end = hub_read_log(hub, &rd);
+	do {
+		if (rd.pos >= ring_floor(hub->ring))
+			is_end = hub_read_ring(hub, &rd);
+		else
+			is_end = hub_read_log(hub, &rd);
 		if (is_end < 0)
 			return is_end;
-	}
+	} while (!is_end && rd.given == 0 && rd.rc == 0);
 	sub->pos = rd.pos;
 	if (is_end && rd.rc >= 0) {
 		sub->is_pending = 0;

@@ -5,8 +5,9 @@
  * while nothing that it may see lies after its position (its effective position is
  * then the hub's head), or pending from a position on.  An event touches only the
  * subscribers that may see it: each that was clean is told once (wake), and reads by
- * itself when it can, from the ring, or, when it has fallen behind the ring, from
- * SQL in pages.  Rights are judged when an event is read.
+ * itself when it can, from the ring, or, when it has fallen behind the ring or an event
+ * there was overtaken by a later one about the same thing, from SQL in pages.  Rights
+ * and payloads are as of the moment of reading.
  * A held poll and a socket are two kinds of subscriber; the hub knows neither.
  * Threads: a hub and its subscribers belong to one thread.
  */
@@ -74,8 +75,8 @@ void	 hub_feed(struct hub *hub, struct event *const *ev, size_t n);
  * Reads on: calls fn for each event that sub may see, at most max_events and until
  * max_bytes of text were given (at least one event).  text is borrowed during the call;
  * EVENT_PRE bytes in front of it may be written to.  Returns how many events were given;
- * the position moves past them.  hub_has_news() afterwards tells whether there may be
- * more.
+ * the position moves past them.  0: there was nothing for it, and sub is clean.
+ * hub_has_news() afterwards tells whether there may be more.
  */
 typedef int hub_read_fn(const struct event *ev, const char *text, size_t len, void *arg);
 int	 hub_read(struct hub *hub, struct hub_sub *sub, int max_events, size_t max_bytes,

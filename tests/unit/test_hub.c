@@ -306,6 +306,36 @@ test_removal_and_blocks(void **state)
 	world_close(&w);
 }
 
+/* What waits in the ring is told as it is when it is read. */
+static void
+test_edited_and_deleted(void **state)
+{
+	struct reader *rd;
+	struct world w;
+
+	(void)state;
+	world_open(&w);
+	rd = reader_join(&w, "u2", HUB_HEAD, NULL, 0);
+	post(&w, "r0", "u1", "first");
+	post(&w, "r0", "u1", "deleted");
+	post(&w, "r0", "u1", "edited");
+	post(&w, "r0", "u1", "last");
+	world_pump(&w);
+	testdb_site(&w.db, "DELETE FROM messages WHERE content = 'deleted'");
+	testdb_site(&w.db, "UPDATE messages SET content = 'mended' WHERE "
+	    "content = 'edited'");
+	world_pump(&w);
+	reader_read(&w, rd, 1);
+	assert_non_null(strstr(rd->last, "\"first\""));
+	reader_read(&w, rd, 1);
+	assert_non_null(strstr(rd->last, "NEW_MESSAGE"));
+	assert_non_null(strstr(rd->last, "\"mended\""));
+	reader_read_all(&w, rd);
+	assert_int_equal(rd->n, 5);
+	reader_leave(&w, rd);
+	world_close(&w);
+}
+
 static void
 test_cursor_and_limits(void **state)
 {
@@ -469,6 +499,7 @@ main(void)
 		cmocka_unit_test(test_wakes_only_receivers),
 		cmocka_unit_test(test_narrowing_changes),
 		cmocka_unit_test(test_removal_and_blocks),
+		cmocka_unit_test(test_edited_and_deleted),
 		cmocka_unit_test(test_cursor_and_limits),
 		cmocka_unit_test(test_behind_the_ring),
 		cmocka_unit_test(test_random_world),
