@@ -46,6 +46,7 @@ struct tail {
 	int64_t		 retry_us;	/* then again at */
 	int64_t		 schema_version;	/* seen and in order, or UNCHECKED */
 	int64_t		 schema_us;	/* next comparison */
+	int		 is_put_off;	/* not before, whatever changes: the lock was held */
 	int		 schema_err;	/* the tables are not ours any more; 0: they are */
 	int		 replace_err;	/* the file at the path cannot be opened; 0: none */
 	int64_t		 replace_us;	/* not tried again before */
@@ -260,7 +261,8 @@ check_schema(struct tail *t)
 	rc = schema_repair(t->src.st, &made, why, sizeof(why));
 	if (rc == ERR_NOMEM)
 		return rc;
-	if (rc < 0 && rc != ERR_SCHEMA)
+	t->is_put_off = rc < 0 && rc != ERR_SCHEMA;
+	if (t->is_put_off)
 		return 0;	/* busy: at the next floor */
 	if (rc == ERR_SCHEMA && t->schema_err == 0)
 		log_warnx("schema was changed and is not usable: %s", why);
@@ -328,6 +330,7 @@ replace(struct tail *t, int64_t now_us)
 	t->is_behind = 0;
 	t->read_err = t->replace_err = t->schema_err = 0;
 	t->schema_version = UNCHECKED;
+	t->is_put_off = 0;
 	t->schema_us = t->replace_us = 0;
 	atomic_store(&t->head, src.head);
 	set_health(t);
@@ -373,7 +376,8 @@ tail_step(struct tail *t)
 		note_success(t);
 	}
 	/* A little early is in time: the floor that wakes us is not ours. */
-	if (what == WATCH_CHANGED || now + FLOOR_US / 10 >= t->schema_us) {
+	if ((what == WATCH_CHANGED && !t->is_put_off) ||
+	    now + FLOOR_US / 10 >= t->schema_us) {
 		t->schema_us = now + FLOOR_US;
 		rc = check_schema(t);
 		if (rc < 0)

@@ -55,7 +55,7 @@ int64_t	 watch_wait_us(const struct watch *w, int64_t now_mono_us);
  * by it, the next call looks again. */
 int	 watch_look(struct watch *w, int64_t now_mono_us, enum watch_result *ret)
 	    ATTR_MUST_CHECK;
-/* Another floor than WATCH_FLOOR_MS or WATCH_BLIND_MS; 0: none at all.  For tests, and for
+/* Another floor than WATCH_FLOOR_MS or WATCH_BLIND_MS (-1: these); 0: none.  For tests, and for
  * network file systems where looking is dear. */
 void	 watch_set_floor_ms(struct watch *w, int floor_ms);
 /* How commits are noticed: "inotify" or "timer", for stats and the log. */

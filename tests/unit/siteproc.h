@@ -9,6 +9,7 @@
 #ifndef SITEPROC_H
 #define SITEPROC_H
 
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sqlite3.h>
@@ -18,7 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define SITEPROC_DEADLINE_MS	120000
+#define SITEPROC_DEADLINE_MS	60000
 
 struct siteproc {
 	pid_t	 pid;
