@@ -114,7 +114,7 @@ buf_vaddf(struct buf *b, const char *fmt, va_list ap)
 		n = vsnprintf(b->p + b->len, b->cap - b->len, fmt, ap);
 	}
 	if (n < 0) {
-		/* A result over INT_MAX bytes, or a failing allocation in libc. */
+		/* Over INT_MAX bytes, or libc found no memory. */
 		b->p[b->len] = '\0';
 		b->err = ERR_NOMEM;
 		return;

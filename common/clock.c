@@ -204,7 +204,7 @@ clock_parse_pos(const char *s, size_t len, int64_t *ret)
 			us += (s[i] - '0') * scale;
 			scale /= 10;
 		}
-		if (i - first > 9)
+		if (i == first || i - first > 9)
 			return ERR_INVAL;
 	}
 	if (!is_utc(s + i, len - i))

@@ -104,7 +104,8 @@ static const struct key keys[] = {
 	    "polls held at once; more are answered at once", NULL },
 	{ "ws.listen", TYPE_TEXT, AT(ws_listen), 1, MAX_TEXT,
 	    "127.0.0.1:8081", "address",
-	    "where ws-sidecar listens, behind a web server", conf_check_listen },
+	    "where ws-sidecar listens, behind a web server",
+	    conf_check_listen },
 	{ "ws.path", TYPE_TEXT, AT(ws_path), 1, MAX_TEXT,
 	    "/ws", "URL path",
 	    "the path of the socket's URL", conf_check_url_path },
@@ -159,7 +160,7 @@ struct parse {
 	struct conf	 conf;
 	const char	*file;
 	int		 line;		/* now at; or FROM_ENV */
-	int		 seen[N_KEYS];	/* where set: line, FROM_ENV, 0: nowhere */
+	int		 seen[N_KEYS];	/* line, FROM_ENV; 0: not set */
 	char		*why;
 	size_t		 size;
 };
@@ -189,7 +190,8 @@ key_name(const struct key *k, int as_env, char ret[MAX_NAME])
 {
 	char *p;
 
-	(void)snprintf(ret, MAX_NAME, "%s%s", as_env ? ENV_PREFIX : "", k->name);
+	(void)snprintf(ret, MAX_NAME, "%s%s", as_env ? ENV_PREFIX : "",
+	    k->name);
 	for (p = ret; as_env && *p != '\0'; p++)
 		*p = *p == '.' ? '_' : (char)toupper((unsigned char)*p);
 	return ret;

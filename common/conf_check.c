@@ -29,13 +29,14 @@ is_port(const char *s, long min)
 const char *
 conf_check_listen(const char *value)
 {
+	struct sockaddr_un addr_un;
 	struct in6_addr addr;
 	const char *colon;
 	char host[64];
 	size_t len;
 
 	if (*value == '/') {
-		if (strlen(value) >= sizeof(((struct sockaddr_un *)0)->sun_path))
+		if (strlen(value) >= sizeof(addr_un.sun_path))
 			return "is too long for a unix socket (107 bytes)";
 		return NULL;
 	}

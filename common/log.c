@@ -98,7 +98,7 @@ printable_len(const unsigned char *s)
 	return n;
 }
 
-/* Appends text to line at len, escaped, as far as it fits; returns the length. */
+/* Appends text, escaped, to line at len as far as it fits; the new length. */
 static size_t
 put_text(char *line, size_t len, size_t max, const char *text)
 {

@@ -5,6 +5,7 @@
  * would bring its own dependencies into every process.
  */
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 
 #include <errno.h>
@@ -23,6 +24,8 @@ int
 notify_send(const char *state)
 {
 	const char *path = getenv("NOTIFY_SOCKET");
+	/* A supervisor that hangs must not hang us. */
+	const struct timeval patience = { 1, 0 };
 	struct sockaddr_un addr;
 	size_t len;
 	ssize_t n;
@@ -42,8 +45,10 @@ notify_send(const char *state)
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd == -1)
 		return ERR_IO;
+	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience,
+	    sizeof(patience));
 	do {
-		n = sendto(fd, state, strlen(state), MSG_NOSIGNAL | MSG_DONTWAIT,
+		n = sendto(fd, state, strlen(state), MSG_NOSIGNAL,
 		    (const struct sockaddr *)&addr,
 		    (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len));
 	} while (n == -1 && errno == EINTR);
@@ -78,7 +83,7 @@ notify_listen_fds(void)
 	(void)unsetenv("LISTEN_FDNAMES");
 	if (pid != (long)getpid() || n <= 0)
 		return 0;
-	for (fd = FIRST_FD; fd < FIRST_FD + n; fd++) {
+	for (fd = FIRST_FD; fd - FIRST_FD < n; fd++) {
 		flags = fcntl(fd, F_GETFD);
 		if (flags == -1)
 			break;	/* fewer are open than were promised */

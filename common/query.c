@@ -28,7 +28,7 @@ static set_fn set_id, set_token, set_timeout, set_limit, set_rooms, set_client;
 static const struct param {
 	const char	*name;
 	set_fn		*set;
-	size_t		 offset;	/* of the char * that set gets as slot */
+	size_t		 offset;	/* of the slot that set gets */
 	const char	*why;		/* the rule, for whom it refuses */
 } params[] = {
 	{ "lastMessageId", set_id, offsetof(struct query, last_message_id),
