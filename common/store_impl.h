@@ -1,7 +1,7 @@
 /*
  * store_impl - what the modules behind the store share: the handle itself and its
- * prepared statements.  Included by store.c, schema.c, eventlog.c, site.c and lease.c
- * alone, and never by a header.
+ * prepared statements.  Included by store.c, schema.c, eventlog.c, eventlog_ends.c,
+ * payload.c, site.c and lease.c alone, and never by a header.
  *
  * Threads: as the store's.
  */
@@ -21,6 +21,13 @@ enum sql {
 	SQL_COUNT
 };
 
+/* What eventlog_prune() counted: so many rows from mark on, up to head.  rows 0: nothing. */
+struct store_prune {
+	int64_t	mark;
+	int64_t	head;
+	int64_t	rows;
+};
+
 struct store {
 	sqlite3			*db;
 	const struct conf	*conf;
@@ -29,6 +36,7 @@ struct store {
 	dev_t			 dev;
 	ino_t			 ino;
 	char			 errmsg[256];
+	struct store_prune	 prune;
 	int			 has_views;		/* views.sql was run */
 };
 

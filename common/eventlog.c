@@ -1,0 +1,482 @@
+/*
+ * The log as its readers see it: cursors resolved, pages and batches walked, the
+ * present state.  Where it grows and where it is cut is eventlog_ends.c.
+ *
+ * Every read is a range of the table's own key, so it costs what it looks at and
+ * never what the log holds.  What a row tells is payload.c's affair.
+ */
+#include <string.h>
+
+#include "buf.h"
+#include "clock.h"
+#include "err.h"
+#include "event.h"
+#include "eventlog.h"
+#include "payload.h"
+#include "query.h"
+#include "store_impl.h"
+
+/* Columns of the statements PAGE and SCAN. */
+enum col {
+	COL_ID, COL_TYPE, COL_ROOM, COL_PRIVATE, COL_USER, COL_ACTOR, COL_ENTITY,
+	COL_EXPIRES, COL_PAYLOAD, COL_RIGHT	/* PAGE: visible; SCAN: is_open */
+};
+
+/* One walk over the log or the state. */
+struct walk {
+	struct store		*st;
+	const char		*user;		/* whose eyes; NULL: the tail's */
+	char *const		*rooms;		/* sorted; what room events are wanted */
+	size_t			 n_rooms;	/* 0: all */
+	eventlog_each_fn	*fn;
+	void			*arg;
+	struct buf		 payload;	/* reused from event to event */
+	int			 n;		/* events given to fn */
+	int			 stop;		/* what fn said when it had enough */
+};
+
+static void
+walk_init(struct walk *w, struct store *st, const char *user,
+    eventlog_each_fn *fn, void *arg)
+{
+	*w = (struct walk){ .st = st, .user = user, .fn = fn, .arg = arg };
+	buf_init(&w->payload, EVENT_MAX_TEXT);
+}
+
+const char *
+eventlog_reset_name(enum eventlog_reset reset)
+{
+	switch (reset) {
+	case EVENTLOG_UNKNOWN:
+		return "unknown";
+	case EVENTLOG_PRUNED:
+		return "expired";
+	case EVENTLOG_AHEAD:
+		return "ahead";
+	default:
+		return NULL;
+	}
+}
+
+/* Runs a statement, its parameters bound, that gives one number; 1: it did, 0: no row. */
+static int
+fetch_number(struct store *st, sqlite3_stmt *stmt, int64_t *ret)
+{
+	int rc;
+
+	rc = store_step(st, stmt);
+	if (rc == 1)
+		*ret = sqlite3_column_int64(stmt, 0);
+	store_done(stmt);
+	return rc;
+}
+
+static int
+end_of_log(struct store *st, enum sql which, int64_t *ret)
+{
+	sqlite3_stmt *stmt;
+	int rc;
+
+	stmt = store_stmt(st, which, &rc);
+	if (stmt == NULL)
+		return rc;
+	rc = fetch_number(st, stmt, ret);
+	return rc < 0 ? rc : 0;
+}
+
+int
+eventlog_head(struct store *st, int64_t *ret)
+{
+	return end_of_log(st, SQL_HEAD, ret);
+}
+
+/* The position of a message: its newest NEW_MESSAGE.  1, or 0: none. */
+static int
+find_message(struct store *st, const char *id, int64_t *ret)
+{
+	sqlite3_stmt *stmt;
+	int rc;
+
+	stmt = store_stmt(st, SQL_CURSOR_MESSAGE, &rc);
+	if (stmt == NULL)
+		return rc;
+	rc = store_bind_text(st, stmt, ":id", id);
+	if (rc == 0)
+		return fetch_number(st, stmt, ret);
+	store_done(stmt);
+	return rc;
+}
+
+/* What to make of a position between the ends of the log. */
+static enum eventlog_reset
+judge(int64_t pos, int64_t oldest, int64_t head)
+{
+	if (pos > head)
+		return EVENTLOG_AHEAD;
+	return pos < oldest ? EVENTLOG_PRUNED : EVENTLOG_RESUMED;
+}
+
+/* Resolves the cursors; *ret_reset and *ret_pos are what the header says. */
+static int
+resolve(struct store *st, const struct query *q, int64_t *ret_pos,
+    enum eventlog_reset *ret_reset)
+{
+	enum eventlog_reset by_time = EVENTLOG_UNKNOWN, by_id = EVENTLOG_UNKNOWN;
+	const char *time = q->last_timestamp, *id = q->last_message_id;
+	int64_t oldest, head, pos, best = -1;
+	int rc;
+
+	rc = end_of_log(st, SQL_HEAD, &head);
+	if (rc == 0)
+		rc = end_of_log(st, SQL_OLDEST, &oldest);
+	if (rc < 0)
+		return rc;
+	if (time != NULL && clock_parse_pos(time, strlen(time), &pos) == 0) {
+		by_time = judge(pos, oldest, head);
+		if (by_time == EVENTLOG_RESUMED)
+			best = pos;
+	}
+	if (id != NULL && *id != '\0') {
+		rc = clock_parse_pos(id, strlen(id), &pos) == 0
+		    ? 1 : find_message(st, id, &pos);
+		if (rc < 0)
+			return rc;
+		if (rc == 1)
+			by_id = judge(pos, oldest, head);
+		if (by_id == EVENTLOG_RESUMED && pos > best)
+			best = pos;
+	}
+	*ret_pos = best >= 0 ? best : head;
+	if (best >= 0)
+		*ret_reset = EVENTLOG_RESUMED;
+	else if (q->has_last_timestamp)
+		*ret_reset = by_time;
+	else
+		*ret_reset = q->has_last_message_id ? by_id : EVENTLOG_FIRST;
+	return 0;
+}
+
+int
+eventlog_resume(struct store *st, const struct query *q, int64_t *ret_pos,
+    enum eventlog_reset *ret_reset)
+{
+	int rc, began;
+
+	rc = store_enter(st, 0, &began);
+	if (rc < 0)
+		return rc;
+	rc = resolve(st, q, ret_pos, ret_reset);
+	return store_leave(st, began, rc);
+}
+
+/* The column as a C string, borrowed until the next step; NULL is kept. */
+static const char *
+text(sqlite3_stmt *row, int col)
+{
+	return (const char *)sqlite3_column_text(row, col);
+}
+
+/* Makes an event of a row, without its texts. */
+static int
+make_event(sqlite3_stmt *row, struct event **ret)
+{
+	const char *s[COL_EXPIRES];
+	struct event *ev;
+	int rc, col;
+
+	for (col = COL_TYPE; col < COL_EXPIRES; col++) {
+		/* Without memory an audience must not look like everyone. */
+		s[col] = text(row, col);
+		if (s[col] == NULL
+		    && sqlite3_column_type(row, col) != SQLITE_NULL)
+			return ERR_NOMEM;
+	}
+	rc = event_new(sqlite3_column_int64(row, COL_ID), s[COL_TYPE],
+	    s[COL_ROOM], s[COL_USER], s[COL_ACTOR], s[COL_ENTITY], &ev);
+	if (rc < 0)
+		return rc;
+	ev->expires_at = sqlite3_column_int64(row, COL_EXPIRES);
+	ev->is_private = sqlite3_column_int(row, COL_PRIVATE) != 0;
+	*ret = ev;
+	return 0;
+}
+
+/* Builds one text of ev if there is anything to tell; too much is nothing. */
+static int
+build_text(struct walk *w, struct event *ev, sqlite3_stmt *row, int is_self)
+{
+	const char *stored = text(row, COL_PAYLOAD);
+	size_t len = 0;
+	int rc;
+
+	if (stored != NULL)
+		len = (size_t)sqlite3_column_bytes(row, COL_PAYLOAD);
+	buf_reset(&w->payload);
+	rc = payload_print(w->st, ev, stored, len, is_self, &w->payload);
+	if (rc == 1)
+		rc = event_set_text(ev, ev->type, w->payload.p, w->payload.len,
+		    is_self);
+	return rc == ERR_TOOBIG ? 0 : rc;
+}
+
+/* The texts that this walk's reader needs; a published payload is the same for all. */
+static int
+build_texts(struct walk *w, struct event *ev, sqlite3_stmt *row)
+{
+	int rc, is_personal, is_mine;
+
+	is_personal = sqlite3_column_type(row, COL_PAYLOAD) == SQLITE_NULL
+	    && payload_is_personal(ev);
+	is_mine = is_personal
+	    && (w->user == NULL || strcmp(ev->entity_id, w->user) == 0);
+	if (is_mine) {
+		rc = build_text(w, ev, row, 1);
+		if (rc < 0 || w->user != NULL)
+			return rc;
+	}
+	return build_text(w, ev, row, 0);
+}
+
+static void
+give(struct walk *w, struct event *ev)
+{
+	w->stop = w->fn(ev, w->arg);
+	w->n++;
+}
+
+/* Does the reader want the room events of this room? */
+static int
+is_wanted(const struct walk *w, const char *room)
+{
+	size_t lo = 0, hi = w->n_rooms, mid;
+	int cmp;
+
+	if (w->n_rooms == 0 || room == NULL)
+		return 1;
+	while (lo < hi) {
+		mid = lo + (hi - lo) / 2;
+		cmp = strcmp(room, w->rooms[mid]);
+		if (cmp == 0)
+			return 1;
+		if (cmp < 0)
+			hi = mid;
+		else
+			lo = mid + 1;
+	}
+	return 0;
+}
+
+/* Gives the row's event to the reader of a page if he may see it and there is any. */
+static int
+page_row(struct walk *w, sqlite3_stmt *row)
+{
+	struct event *ev;
+	size_t len;
+	int rc;
+
+	if (!sqlite3_column_int(row, COL_RIGHT)
+	    || !is_wanted(w, text(row, COL_ROOM)))
+		return 0;
+	rc = make_event(row, &ev);
+	if (rc < 0)
+		return rc;
+	rc = build_texts(w, ev, row);
+	if (rc == 0 && event_get_text(ev, w->user, &len) != NULL)
+		give(w, ev);
+	event_unref(ev);
+	return rc;
+}
+
+/* Walks until limit, window, the log's end or fn ends it; *pos: last row looked at. */
+static int
+page_rows(struct walk *w, int64_t after, int limit, int64_t *pos)
+{
+	sqlite3_stmt *row;
+	int rc;
+
+	*pos = after;
+	row = store_stmt(w->st, SQL_PAGE, &rc);
+	if (row == NULL)
+		return rc;
+	rc = store_bind_text(w->st, row, ":user", w->user);
+	if (rc == 0)
+		rc = store_bind_int(w->st, row, ":now", clock_wall_us());
+	if (rc == 0)
+		rc = store_bind_int(w->st, row, ":after", after);
+	if (rc == 0)
+		rc = store_bind_int(w->st, row, ":window", EVENTLOG_WINDOW);
+	while (rc == 0 && w->n < limit && w->stop == 0) {
+		rc = store_step(w->st, row);
+		if (rc != 1)
+			break;
+		*pos = sqlite3_column_int64(row, COL_ID);
+		rc = page_row(w, row);
+	}
+	store_done(row);
+	return rc;
+}
+
+int
+eventlog_page(struct store *st, const char *user_id, char *const *rooms,
+    size_t n_rooms, int64_t after, int limit, eventlog_each_fn *fn, void *arg,
+    int64_t *ret_pos, int *ret_more)
+{
+	struct walk w;
+	int64_t pos, head;
+	int rc, began;
+
+	rc = store_enter(st, 0, &began);
+	if (rc < 0)
+		return rc;
+	walk_init(&w, st, user_id, fn, arg);
+	w.rooms = rooms;
+	w.n_rooms = n_rooms;
+	rc = page_rows(&w, after, limit, &pos);
+	if (rc == 0)
+		rc = eventlog_head(st, &head);
+	if (rc == 0 && w.stop < 0)
+		rc = w.stop;
+	buf_release(&w.payload);
+	rc = store_leave(st, began, rc);
+	if (rc < 0)
+		return rc;
+	*ret_pos = pos;
+	*ret_more = pos < head;
+	return w.stop != 0 ? w.stop : w.n;
+}
+
+static int
+scan_row(struct walk *w, sqlite3_stmt *row)
+{
+	struct event *ev;
+	int rc;
+
+	rc = make_event(row, &ev);
+	if (rc < 0)
+		return rc;
+	ev->is_open = sqlite3_column_int(row, COL_RIGHT);
+	rc = build_texts(w, ev, row);
+	if (rc == 0)
+		give(w, ev);
+	event_unref(ev);
+	return rc;
+}
+
+static int
+scan_rows(struct walk *w, int64_t after, int limit)
+{
+	sqlite3_stmt *row;
+	int rc;
+
+	row = store_stmt(w->st, SQL_SCAN, &rc);
+	if (row == NULL)
+		return rc;
+	rc = store_bind_int(w->st, row, ":after", after);
+	if (rc == 0)
+		rc = store_bind_int(w->st, row, ":limit", limit);
+	while (rc == 0 && w->stop == 0) {
+		rc = store_step(w->st, row);
+		if (rc != 1)
+			break;
+		rc = scan_row(w, row);
+	}
+	store_done(row);
+	return rc;
+}
+
+int
+eventlog_scan(struct store *st, int64_t after, int limit, eventlog_each_fn *fn,
+    void *arg)
+{
+	struct walk w;
+	int rc, began;
+
+	rc = store_enter(st, 0, &began);
+	if (rc < 0)
+		return rc;
+	walk_init(&w, st, NULL, fn, arg);
+	rc = scan_rows(&w, after, limit);
+	if (rc == 0 && w.stop < 0)
+		rc = w.stop;
+	buf_release(&w.payload);
+	rc = store_leave(st, began, rc);
+	if (rc < 0)
+		return rc;
+	return w.stop != 0 ? w.stop : w.n;
+}
+
+/* Gives one row of the state as an event of this type, placed at the head. */
+static int
+state_row(struct walk *w, sqlite3_stmt *row, int64_t head, const char *type)
+{
+	const char *id = text(row, 0);
+	struct event *ev;
+	int rc;
+
+	if (id == NULL)
+		return 0;	/* a site's row without id is not told to anybody */
+	rc = event_new(head, type, NULL, NULL, NULL, id, &ev);
+	if (rc < 0)
+		return rc;
+	buf_reset(&w->payload);
+	if (strcmp(type, "ROOM_CREATED") == 0)
+		payload_print_room(row, &w->payload);
+	else
+		rc = payload_print_user(w->st, row, 0, &w->payload);
+	if (rc == 0)
+		rc = buf_err(&w->payload);
+	if (rc == 0)
+		rc = event_set_text(ev, type, w->payload.p, w->payload.len, 0);
+	if (rc == 0)
+		give(w, ev);
+	event_unref(ev);
+	return rc == ERR_TOOBIG ? 0 : rc;
+}
+
+static int
+state_rows(struct walk *w, enum sql which, int64_t head, const char *type)
+{
+	sqlite3_stmt *row;
+	int rc;
+
+	row = store_stmt(w->st, which, &rc);
+	if (row == NULL)
+		return rc;
+	rc = which == SQL_STATE_USERS
+	    ? store_bind_text(w->st, row, ":user", w->user) : 0;
+	while (rc == 0 && w->stop == 0) {
+		rc = store_step(w->st, row);
+		if (rc != 1)
+			break;
+		rc = state_row(w, row, head, type);
+	}
+	store_done(row);
+	return rc;
+}
+
+int
+eventlog_state(struct store *st, const char *user_id, eventlog_each_fn *fn,
+    void *arg, int64_t *ret_pos)
+{
+	struct walk w;
+	int64_t head;
+	int rc, began;
+
+	rc = store_enter(st, 0, &began);
+	if (rc < 0)
+		return rc;
+	walk_init(&w, st, user_id, fn, arg);
+	rc = eventlog_head(st, &head);
+	if (rc == 0)
+		rc = state_rows(&w, SQL_STATE_ROOMS, head, "ROOM_CREATED");
+	if (rc == 0)
+		rc = state_rows(&w, SQL_STATE_USERS, head, "USER_UPDATE");
+	if (rc == 0 && w.stop < 0)
+		rc = w.stop;
+	buf_release(&w.payload);
+	rc = store_leave(st, began, rc);
+	if (rc < 0)
+		return rc;
+	*ret_pos = head;
+	return w.stop != 0 ? w.stop : w.n;
+}
