@@ -196,7 +196,8 @@ END;
 
 --[triggers]
 -- Indexes of ours on the site's tables come and go with them, like the triggers.
-CREATE INDEX IF NOT EXISTS sw_users_online_index ON users(id) WHERE is_online IS TRUE;
+CREATE INDEX IF NOT EXISTS sw_users_online_index ON users(id)
+	WHERE CAST(is_online IS TRUE AS INTEGER);
 CREATE INDEX IF NOT EXISTS sw_messages_room ON messages(room_id);
 CREATE INDEX IF NOT EXISTS sw_members_user ON room_members(user_id, room_id);
 CREATE INDEX IF NOT EXISTS sw_relationships_user

@@ -7,18 +7,21 @@
 -- one that fits the site's tables, and "messages".
 
 --[all]
+-- CAST gives a truth value its affinity, so that it compares with what is bound as text;
+-- the index sw_users_online_index is on the same expression.
 CREATE TEMP VIEW sw_users AS
-	SELECT id, name, email, avatar, (is_online IS TRUE) AS is_online, bio
+	SELECT id, name, email, avatar,
+		CAST(is_online IS TRUE AS INTEGER) AS is_online, bio
 	FROM main.users;
 
 -- A truth value that came as text ("false") is read as what it says; what cannot be
 -- understood is private.
 CREATE TEMP VIEW sw_rooms AS
 	SELECT id, name,
-		CASE WHEN typeof(is_private) IN ('text', 'blob')
+		CAST(CASE WHEN typeof(is_private) IN ('text', 'blob')
 		THEN lower(CAST(is_private AS TEXT)) NOT IN
 			('', '0', 'false', 'f', 'no', 'off')
-		ELSE is_private IS TRUE END AS is_private,
+		ELSE is_private IS TRUE END AS INTEGER) AS is_private,
 		created_by, description
 	FROM main.rooms;
 
@@ -34,7 +37,7 @@ CREATE TEMP VIEW sw_favorites AS
 
 CREATE TEMP TRIGGER sw_users_set INSTEAD OF UPDATE OF is_online ON sw_users
 BEGIN
-	UPDATE users SET is_online = NEW.is_online WHERE id = OLD.id;
+	UPDATE users SET is_online = (NEW.is_online IS TRUE) WHERE id = OLD.id;
 END;
 CREATE TEMP TRIGGER sw_users_remove INSTEAD OF DELETE ON sw_users
 BEGIN
@@ -48,7 +51,7 @@ BEGIN
 	VALUES (coalesce(NEW.id, (SELECT CASE WHEN type NOT LIKE '%INT%'
 			THEN lower(hex(randomblob(16))) END
 			FROM pragma_table_info('rooms') WHERE name = 'id')),
-		coalesce(NEW.name, ''), coalesce(NEW.is_private, 0),
+		coalesce(NEW.name, ''), (NEW.is_private IS TRUE),
 		NEW.created_by, coalesce(NEW.description, ''));
 END;
 CREATE TEMP TRIGGER sw_rooms_remove INSTEAD OF DELETE ON sw_rooms
@@ -77,9 +80,11 @@ CREATE TEMP VIEW sw_messages AS
 	FROM main.messages;
 
 --[no rowid]
+-- Milliseconds of the timestamp: as good as an order gets there.
 CREATE TEMP VIEW sw_messages AS
 	SELECT id, room_id, sender_id, sender_name, sender_avatar, content, type,
-		timestamp, timestamp || ' ' || id AS seq
+		timestamp, CAST(coalesce((julianday(timestamp) - 2440587.5) *
+			86400000.0, 0) AS INTEGER) AS seq
 	FROM main.messages;
 
 --[password]
@@ -96,7 +101,7 @@ BEGIN
 			THEN coalesce(NEW.id, lower(hex(randomblob(16)))) ||
 				'@users.invalid' END
 			FROM pragma_table_info('users') WHERE name = 'email')),
-		coalesce(NEW.avatar, ''), coalesce(NEW.is_online, 0),
+		coalesce(NEW.avatar, ''), (NEW.is_online IS TRUE),
 		coalesce(NEW.bio, ''), '!');
 END;
 
@@ -112,7 +117,7 @@ BEGIN
 			THEN coalesce(NEW.id, lower(hex(randomblob(16)))) ||
 				'@users.invalid' END
 			FROM pragma_table_info('users') WHERE name = 'email')),
-		coalesce(NEW.avatar, ''), coalesce(NEW.is_online, 0),
+		coalesce(NEW.avatar, ''), (NEW.is_online IS TRUE),
 		coalesce(NEW.bio, ''));
 END;
 
