@@ -22,7 +22,7 @@
 #include "keyfile.h"
 #include "tokencache.h"
 
-#define CACHE_ENTRIES	8192
+#define CACHE_ENTRIES	16384
 #define CACHE_BYTES	(8 * 1024 * 1024)
 #define MAX_TIME_S	(CLOCK_POS_MAX / 1000000)	/* the year 9999 */
 

@@ -16,7 +16,7 @@
 
 #include "attr.h"
 
-#define TOKENCACHE_WAYS		4	/* places where one token may be */
+#define TOKENCACHE_WAYS		8	/* places where one token may be */
 
 struct auth_claims;
 struct tokencache;

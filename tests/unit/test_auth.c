@@ -235,6 +235,7 @@ static const struct {
 	{ AUD("[]"), BAD },
 	{ AUD("[\"other\"]"), BAD },
 	{ AUD("[\"other\",\"chat\"]"), NONE },
+	{ AUD("[\"chat\",\"other\"]"), NONE },
 	{ AUD("[\"chat\",5]"), BAD },
 	{ AUD("[[\"chat\"]]"), BAD },
 	{ AUD("[null]"), BAD },
