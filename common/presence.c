@@ -432,6 +432,9 @@ flush_done(struct writer_job *job, int err)
 	settle(p, err);
 	if (err >= 0)
 		expect_end(p, f->next_end);
+	/* A sweep is bounded; the site has had its turn now. */
+	if (err >= 0 && f->next_end != 0 && f->next_end <= p->now_ms)
+		p->due.sweep = 1;
 	if (!f->is_last)
 		p->is_queued = 0;
 	pthread_mutex_unlock(&p->lock);
@@ -661,8 +664,10 @@ presence_leave(struct presence *p, const char *user_id, int is_bye,
 	p->now_ms = now_ms;
 	m = find(p, user_id);
 	if (m != NULL && m->ends_at == LEASE_OPEN) {
+		/* The flush of a bye sweeps by itself. */
 		m->ends_at = is_bye ? now_ms : now_ms + p->grace_ms;
-		expect_end(p, m->ends_at);
+		if (!is_bye)
+			expect_end(p, m->ends_at);
 		mark_dirty(p, m);
 	}
 	pthread_mutex_unlock(&p->lock);
@@ -692,9 +697,9 @@ presence_tick(struct presence *p, int64_t now_ms)
 	    (p->next_end_ms != 0 && now_ms >= p->next_end_ms)) {
 		p->due.sweep = 1;
 		p->next_sweep_ms = now_ms + SWEEP_MS;
-		p->next_end_ms = 0;
 	}
-	if (p->next_end_ms != 0 && p->next_end_ms - now_ms < wait)
+	/* What has passed is being swept. */
+	if (p->next_end_ms > now_ms && p->next_end_ms - now_ms < wait)
 		wait = p->next_end_ms - now_ms;
 	pthread_mutex_unlock(&p->lock);
 	kick(p);
