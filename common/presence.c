@@ -1,15 +1,16 @@
 /*
  * Who is online, as seen from one process.
  *
- * The process keeps what it wants to be true of each user with sockets here, not
- * a list of what happened: a failed or late commit is repaired by writing the
- * present state again, quick changes melt into one, and when another process took
- * us for dead and gave our leases an end, they are taken anew.  One job at a time
- * (the flush) carries heartbeat, changes and sweep to the writer's thread; polls,
- * which any worker may see, are small jobs of their own.
+ * The process keeps what it wants to be true of each user with sockets here,
+ * not a list of what happened: a failed or late commit is repaired by writing
+ * the present state again, quick changes melt into one, and when another
+ * process took us for dead and gave our leases an end, they are taken anew.
+ * One job at a time (the flush) carries heartbeat, changes and sweep to the
+ * writer's thread; polls, which any worker may see, are small jobs of their
+ * own.
  *
- * Members are freed on the writer's thread alone (or when nothing is left to run),
- * so that the flush can work through them without holding the lock.
+ * Members are freed on the writer's thread alone (or when nothing is left to
+ * run), so that the flush can work through them without holding the lock.
  */
 #include <sys/queue.h>
 
@@ -195,7 +196,10 @@ struct heirs {
 	int			 n;
 };
 
-/* A row of our own name is of a process that had our id before (in a container). */
+/*
+ * A row of our own name is of a process that had our id before (in a
+ * container).
+ */
 static int
 find_predecessor(const char *instance, int64_t pid, int64_t seen_at, void *arg)
 {
@@ -215,8 +219,9 @@ find_predecessor(const char *instance, int64_t pid, int64_t seen_at, void *arg)
 }
 
 /*
- * At our first word: the users of dead processes on the same address come back to us,
- * so they keep the grace from now on, whatever the age of that heartbeat.
+ * At our first word: the users of dead processes on the same address come back
+ * to us, so they keep the grace from now on, whatever the age of that
+ * heartbeat.
  */
 static int
 adopt_predecessors(struct presence *p, struct store *st, int64_t now_ms)
@@ -238,7 +243,10 @@ adopt_predecessors(struct presence *p, struct store *st, int64_t now_ms)
 	return err;
 }
 
-/* Some members whose open lease was committed.  They outlive the lock: see above. */
+/*
+ * Some members whose open lease was committed.  They outlive the lock: see
+ * above.
+ */
 static int
 get_samples(struct presence *p, struct member *ret[SAMPLES])
 {
@@ -257,8 +265,9 @@ get_samples(struct presence *p, struct member *ret[SAMPLES])
 }
 
 /*
- * Another process may have taken us for dead (a stopped process, a database locked for
- * long) and have given all our leases an end: then none of the samples is open.
+ * Another process may have taken us for dead (a stopped process, a database
+ * locked for long) and have given all our leases an end: then none of the
+ * samples is open.
  */
 static int
 check_adopted(struct presence *p, struct store *st)
@@ -300,8 +309,8 @@ do_beat(struct presence *p, struct store *st, int64_t now_ms)
 }
 
 /*
- * Who only polls ends the leases of silent sidecars after the ttl; a sidecar, to which
- * their users may come, sooner and with the grace.
+ * Who only polls ends the leases of silent sidecars after the ttl; a sidecar,
+ * to which their users may come, sooner and with the grace.
  */
 static int
 do_sweep(struct presence *p, struct store *st, struct flush *f, int64_t now_ms)
@@ -323,7 +332,9 @@ do_sweep(struct presence *p, struct store *st, struct flush *f, int64_t now_ms)
 	return err;
 }
 
-/* Moves what is due to the writer's side.  Repeating a batch repeats its work. */
+/*
+ * Moves what is due to the writer's side.  Repeating a batch repeats its work.
+ */
 static int64_t
 collect(struct presence *p, int max)
 {
@@ -383,7 +394,10 @@ flush_run(struct writer_job *job, struct store *st)
 	return err;
 }
 
-/* What was written is done with, unless it changed meanwhile; else it is due again. */
+/*
+ * What was written is done with, unless it changed meanwhile; else it is due
+ * again.
+ */
 static void
 settle(struct presence *p, int err)
 {
@@ -511,7 +525,9 @@ renew_ms(int64_t ttl_ms)
 	return ttl_ms / 3 < PRESENCE_RENEW_MS ? ttl_ms / 3 : PRESENCE_RENEW_MS;
 }
 
-/* 1: the poller's lease was renewed so lately that it will do; 0 or an error. */
+/*
+ * 1: the poller's lease was renewed so lately that it will do; 0 or an error.
+ */
 static int
 is_young(struct store *st, const char *user_id, int64_t now_ms, int64_t ttl_ms)
 {

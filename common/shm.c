@@ -1,13 +1,15 @@
 /*
- * The shared mapping: where limits, presence and counters meet across processes.
+ * The shared mapping: where limits, presence and counters meet across
+ * processes.
  *
- * The file is made complete under a temporary name and renamed, and only under a
- * lock on its directory, so that nobody ever maps a half-made or a short one.  It
- * is replaced, not repaired: when version, size, list of counters, boot or process
- * id namespace differ, processes that live on keep the file they have mapped.
- * What belongs to a process carries its identity in one word (process id and start
- * time), so that taking, checking and giving up is one compare-and-swap each; who
- * clears after a dead process puts his own identity there first, marked REAPING.
+ * The file is made complete under a temporary name and renamed, and only under
+ * a lock on its directory, so that nobody ever maps a half-made or a short
+ * one. It is replaced, not repaired: when version, size, list of counters,
+ * boot or process id namespace differ, processes that live on keep the file
+ * they have mapped. What belongs to a process carries its identity in one word
+ * (process id and start time), so that taking, checking and giving up is one
+ * compare-and-swap each; who clears after a dead process puts his own identity
+ * there first, marked REAPING.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -144,8 +146,8 @@ head_init(struct head *head)
 }
 
 /*
- * State and start time of a process, fields 3 and 22 of its stat file (proc(5)); the
- * name before them may hold spaces and parentheses.
+ * State and start time of a process, fields 3 and 22 of its stat file
+ * (proc(5)); the name before them may hold spaces and parentheses.
  */
 static int
 read_stat(int64_t pid, char *ret_state, uint64_t *ret_start)
@@ -224,7 +226,10 @@ clear_slot(struct slot *slot)
 	atomic_store(&slot->count[HELD], 0);
 }
 
-/* Makes the word mine if its owner is dead; then it is mine to clear and to free. */
+/*
+ * Makes the word mine if its owner is dead; then it is mine to clear and to
+ * free.
+ */
 static int
 seize(struct shm *shm, _Atomic uint64_t *word)
 {
@@ -401,7 +406,9 @@ create(int dir, const char *path, char *why, size_t size)
 	return fd;
 }
 
-/* The file's descriptor: the one that is there if it will do, else a new one. */
+/*
+ * The file's descriptor: the one that is there if it will do, else a new one.
+ */
 static int
 open_or_create(int dir, const char *path, char *why, size_t size)
 {

@@ -1,6 +1,6 @@
 /*
- * The counters: added to by everyone, printed for /metrics, for the FastCGI side's
- * metrics request and for `sidewire stats`.
+ * The counters: added to by everyone, printed for /metrics, for the FastCGI
+ * side's metrics request and for `sidewire stats`.
  */
 #include <inttypes.h>
 #include <math.h>

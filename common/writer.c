@@ -1,10 +1,11 @@
 /*
- * The one thread of a process that writes: acknowledged sends, events published
- * and presence all come through here, so that an fsync is shared by everyone who
- * was waiting for one, and nobody waits for it on a service thread.
+ * The one thread of a process that writes: acknowledged sends, events
+ * published and presence all come through here, so that an fsync is shared by
+ * everyone who was waiting for one, and nobody waits for it on a service
+ * thread.
  *
- * A batch is a transaction.  Its jobs run between marks; one that fails is undone
- * alone.  When the transaction itself fails, all of its jobs fail alike.
+ * A batch is a transaction. Its jobs run between marks; one that fails is
+ * undone alone. When the transaction itself fails, all of its jobs fail alike.
  */
 #include <sys/stat.h>
 
@@ -178,7 +179,10 @@ writer_main(void *arg)
 	return NULL;
 }
 
-/* Signals are for the main thread: the new one has them all blocked from birth. */
+/*
+ * Signals are for the main thread: the new one has them all blocked from
+ * birth.
+ */
 static int
 start_thread(struct writer *w)
 {
