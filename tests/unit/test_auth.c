@@ -11,135 +11,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "auth.h"
 #include "clock.h"
-#include "conf.h"
-#include "err.h"
-#include "testdb.h"
-#include "testkeys.h"
-#include "testtoken.h"
+#include "testauth.h"
 
-#define NOW		10000
-#define KEY1		"the first key, of thirty-two bytes or more"
-#define KEY2		"the second key, of thirty-two bytes or more"
-#define KEY3		"the third key, of thirty-two bytes or more"
-#define HEADER		"{\"alg\":\"HS256\",\"typ\":\"JWT\"}"
-#define PARTIES		"\"iss\":\"site\",\"aud\":\"chat\""
-#define USER		PARTIES ",\"sub\":\"u1\""
-#define EXP		"\"exp\":20000"
-#define GOOD		"{" USER "," EXP "}"
-#define CONF_PARTIES	"jwt.issuer = site\njwt.audience = chat\n"
-
-static char dir[256];
-static struct conf conf;
-
-static void
-write_key(const char *name, const char *text)
-{
-	char path[300];
-	FILE *f;
-
-	(void)snprintf(path, sizeof(path), "%s/%s", dir, name);
-	f = fopen(path, "we");
-	assert_non_null(f);
-	assert_true(fputs(text, f) >= 0);
-	assert_int_equal(fclose(f), 0);
-}
-
-/* Opens with the keys (old may be NULL) and further lines of configuration. */
-static int
-try_open(const char *key, const char *old, const char *extra,
-    struct auth **ret, char *why, size_t size)
-{
-	char lines[1024], old_line[400] = "";
-	int err;
-
-	write_key("jwt.key", key);
-	if (old != NULL) {
-		write_key("old.key", old);
-		(void)snprintf(old_line, sizeof(old_line),
-		    "jwt.previous_key_file = %s/old.key\n", dir);
-	}
-	(void)snprintf(lines, sizeof(lines), "%s%s", old_line, extra);
-	testdb_conf(dir, lines, &conf);
-	err = auth_open(&conf, ret, why, size);
-	if (err != 0)
-		conf_release(&conf);
-	return err;
-}
-
-static struct auth *
-open_auth(const char *key, const char *old, const char *extra)
-{
-	struct auth *auth;
-	char why[512] = "";
-
-	if (try_open(key, old, extra, &auth, why, sizeof(why)) != 0)
-		fail_msg("auth_open: %s", why);
-	return auth;
-}
-
-static void
-close_auth(struct auth *auth)
-{
-	auth_close(auth);
-	conf_release(&conf);
-}
-
-/*
- * Verifies from an allocation that ends with the token, so that the sanitizer
- * sees a byte too far; on failure the claims are as they were and a reason is
- * given.
- */
-static enum problem
-verify_len(struct auth *auth, const char *token, size_t len, int64_t now_s,
-    struct auth_claims *ret)
-{
-	struct auth_claims before;
-	enum problem problem;
-	const char *why = NULL;
-	char *copy = malloc(len + (len == 0));
-
-	assert_non_null(copy);
-	memcpy(copy, token, len);
-	memset(ret, 0x5a, sizeof(*ret));
-	before = *ret;
-	problem = auth_verify(auth, copy, len, now_s, ret, &why);
-	free(copy);
-	if (problem != PROBLEM_NONE) {
-		assert_memory_equal(ret, &before, sizeof(before));
-		assert_non_null(why);
-		assert_true(strlen(why) > 10);
-	}
-	return problem;
-}
-
-static enum problem
-verify_at(struct auth *auth, const char *token, int64_t now_s)
-{
-	struct auth_claims claims;
-
-	return verify_len(auth, token, strlen(token), now_s, &claims);
-}
-
-static enum problem
-verify(struct auth *auth, const char *token)
-{
-	return verify_at(auth, token, NOW);
-}
-
-#define NONE	PROBLEM_NONE
-#define BAD	PROBLEM_INVALID_TOKEN
-#define OLD	PROBLEM_TOKEN_EXPIRED
 #define OPT(c)	"{" USER "," EXP "," c "}"	/* with a claim more */
 #define SUB(v)	"{" PARTIES "," EXP ",\"sub\":" v "}"
 #define END(v)	"{" USER ",\"exp\":" v "}"
 #define ISS(v)	"{\"sub\":\"u1\",\"aud\":\"chat\"," EXP ",\"iss\":" v "}"
 #define AUD(v)	"{\"sub\":\"u1\",\"iss\":\"site\"," EXP ",\"aud\":" v "}"
-#define U32	"uuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuu"
-#define U128	U32 U32 U32 U32
 
 static const struct {
 	const char	*payload;
@@ -602,156 +483,6 @@ test_long_claims(void **state)
 	close_auth(auth);
 }
 
-static void
-test_rotation(void **state)
-{
-	struct auth *auth = open_auth(KEY1, KEY2 "\n", CONF_PARTIES);
-	char *first = token_raw(HEADER, GOOD, KEY1);
-	char *second = token_raw(HEADER, GOOD, KEY2);
-	char *third = token_raw(HEADER, GOOD, KEY3), *token;
-
-	(void)state;
-	assert_int_equal(verify(auth, first), NONE);
-	assert_int_equal(verify(auth, second), NONE);
-	assert_int_equal(verify(auth, third), BAD);
-	/* The present key signs. */
-	assert_int_equal(auth_sign(auth, "u1", NULL, NOW, 60, &token), 0);
-	close_auth(auth);
-	auth = open_auth(KEY1, NULL, CONF_PARTIES);
-	assert_int_equal(verify(auth, token), NONE);
-	assert_int_equal(verify(auth, second), BAD);
-	close_auth(auth);
-	free(token);
-
-	auth = open_auth(KEY_RSA_OTHER_PUBLIC, KEY_RSA_PRIVATE KEY_RSA_PUBLIC,
-	    "jwt.algorithm = RS256\n");
-	assert_int_equal(auth_sign(auth, "u1", NULL, NOW, 60, &token),
-	    ERR_DENIED);
-	close_auth(auth);
-	free(first);
-	free(second);
-	free(third);
-}
-
-/* The public key is no secret: an HMAC made with it is nobody's signature. */
-static void
-test_public_key_as_secret(void **state)
-{
-	static const char *const keys[] = {
-		KEY_RSA_PUBLIC, KEY_EC_PUBLIC
-	};
-	static const char *const extra[] = {
-		"jwt.algorithm = RS256\n", "jwt.algorithm = ES256\n"
-	};
-	struct auth *auth;
-	char *token, why[512];
-	int i;
-
-	(void)state;
-	for (i = 0; i < 2; i++) {
-		auth = open_auth(keys[i], keys[i], extra[i]);
-		token = token_raw(HEADER, "{\"sub\":\"u1\"," EXP "}", keys[i]);
-		assert_int_equal(verify(auth, token), BAD);
-		free(token);
-		close_auth(auth);
-		assert_int_equal(try_open(keys[i], NULL, "", &auth, why,
-		    sizeof(why)), ERR_INVAL);
-	}
-}
-
-static const struct {
-	const char	*extra, *key, *verify_key, *other;
-} sign_cases[] = {
-	{ "jwt.algorithm = HS256\n", KEY1, KEY1 "\n", KEY2 },
-	{ "jwt.algorithm = HS384\n", KEY1, KEY1 "\r\n", KEY2 },
-	{ "jwt.algorithm = HS512\n", KEY1, KEY1, KEY2 },
-	{ "jwt.algorithm = RS256\n", KEY_RSA_PRIVATE KEY_RSA_PUBLIC,
-	    KEY_RSA_PUBLIC, KEY_RSA_OTHER_PUBLIC },
-	{ "jwt.algorithm = ES256\n", KEY_EC_PUBLIC KEY_EC_SEC1, KEY_EC_PUBLIC,
-	    KEY_EC_OTHER_PUBLIC },
-};
-
-#define SIGN_CASES	(sizeof(sign_cases) / sizeof(sign_cases[0]))
-
-/* Signs with each algorithm; who verifies has the public key alone. */
-static void
-test_sign(void **state)
-{
-	struct auth_claims claims;
-	struct auth *auth;
-	char *token[SIGN_CASES], lines[256];
-	size_t i, k;
-
-	(void)state;
-	for (i = 0; i < SIGN_CASES; i++) {
-		(void)snprintf(lines, sizeof(lines), "%s" CONF_PARTIES,
-		    sign_cases[i].extra);
-		auth = open_auth(sign_cases[i].key, NULL, lines);
-		assert_int_equal(auth_sign(auth, "user \303\251", "a publish",
-		    NOW, 600, &token[i]), 0);
-		close_auth(auth);
-	}
-	for (i = 0; i < SIGN_CASES; i++) {
-		(void)snprintf(lines, sizeof(lines), "%s" CONF_PARTIES,
-		    sign_cases[i].extra);
-		auth = open_auth(sign_cases[i].verify_key, NULL, lines);
-		for (k = 0; k < SIGN_CASES; k++)
-			assert_int_equal(verify(auth, token[k]),
-			    k == i ? NONE : BAD);
-		assert_int_equal(verify_len(auth, token[i], strlen(token[i]),
-		    NOW + 659, &claims), NONE);
-		assert_string_equal(claims.user_id, "user \303\251");
-		assert_string_equal(claims.scope, "a publish");
-		assert_int_equal(claims.expires_at_s, NOW + 600);
-		assert_int_equal(verify_at(auth, token[i], NOW + 660), OLD);
-		assert_int_equal(verify_at(auth, token[i], NOW - 60), NONE);
-		assert_int_equal(verify_at(auth, token[i], NOW - 61), BAD);
-		close_auth(auth);
-		auth = open_auth(sign_cases[i].other, NULL, lines);
-		assert_int_equal(verify(auth, token[i]), BAD);
-		close_auth(auth);
-		auth = open_auth(sign_cases[i].verify_key, NULL,
-		    sign_cases[i].extra);
-		assert_int_equal(verify(auth, token[i]), NONE);
-		close_auth(auth);
-	}
-	for (i = 0; i < SIGN_CASES; i++)
-		free(token[i]);
-}
-
-static void
-test_sign_refuses(void **state)
-{
-	struct auth *auth = open_auth(KEY1, NULL, "");
-	char scope[AUTH_MAX_SCOPE + 2], *token = NULL;
-
-	(void)state;
-	memset(scope, 's', sizeof(scope) - 1);
-	scope[sizeof(scope) - 1] = '\0';
-	assert_int_equal(auth_sign(auth, "", NULL, NOW, 1, &token), ERR_INVAL);
-	assert_int_equal(auth_sign(auth, "a\nb", NULL, NOW, 1, &token),
-	    ERR_INVAL);
-	assert_int_equal(auth_sign(auth, "a\xff", NULL, NOW, 1, &token),
-	    ERR_INVAL);
-	assert_int_equal(auth_sign(auth, U128 "u", NULL, NOW, 1, &token),
-	    ERR_INVAL);
-	assert_int_equal(auth_sign(auth, "u1", NULL, NOW, INT64_MAX, &token),
-	    ERR_INVAL);
-	assert_int_equal(auth_sign(auth, "u1", scope, NOW, 1, &token),
-	    ERR_TOOBIG);
-	assert_null(token);
-	assert_int_equal(auth_sign(auth, "u1", scope + 1, NOW, 1, &token), 0);
-	assert_int_equal(verify(auth, token), NONE);
-	free(token);
-	close_auth(auth);
-	auth = open_auth(KEY_RSA_PUBLIC, NULL, "jwt.algorithm = RS256\n");
-	token = NULL;
-	assert_int_equal(auth_sign(auth, "u1", NULL, NOW, 1, &token),
-	    ERR_DENIED);
-	assert_null(token);
-	close_auth(auth);
-}
-
 /* A known token is judged by the clock at each use, and by nothing else. */
 static void
 test_cache(void **state)
@@ -774,45 +505,6 @@ test_cache(void **state)
 	conf.jwt_issuer = issuer;
 	free(token);
 	close_auth(auth);
-}
-
-static void
-test_open_fails(void **state)
-{
-	static const struct {
-		const char *key, *old, *extra;
-		int err;
-	} cases[] = {
-		{ "", NULL, "", ERR_INVAL },
-		{ "short", NULL, "", ERR_INVAL },
-		{ KEY1, "", "", ERR_INVAL },
-		{ KEY1, KEY_RSA_PUBLIC, "", ERR_INVAL },
-		{ KEY1, NULL, "jwt.algorithm = RS256\n", ERR_INVAL },
-		{ KEY1, NULL, "jwt.previous_key_file = /nonexistent/key\n",
-		    ERR_NOTFOUND },
-		{ KEY_RSA_PRIVATE KEY_RSA_OTHER_PUBLIC, NULL,
-		    "jwt.algorithm = RS256\n", ERR_INVAL },
-		{ KEY_EC_PRIVATE KEY_EC_OTHER_PUBLIC, NULL,
-		    "jwt.algorithm = ES256\n", ERR_INVAL },
-		{ KEY_RSA_PRIVATE KEY_EC_PUBLIC, NULL,
-		    "jwt.algorithm = ES256\n", ERR_INVAL },
-		{ KEY_EC_PUBLIC, KEY_EC_PRIVATE KEY_EC_OTHER_PUBLIC,
-		    "jwt.algorithm = ES256\n", ERR_INVAL },
-	};
-	struct auth *auth = NULL;
-	char why[512];
-	size_t i;
-
-	(void)state;
-	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		why[0] = '\0';
-		if (try_open(cases[i].key, cases[i].old, cases[i].extra, &auth,
-		    why, sizeof(why)) != cases[i].err)
-			fail_msg("case %zu: %s", i, why);
-		assert_true(why[0] == '/');	/* names the file */
-		assert_null(auth);
-	}
-	auth_close(NULL);
 }
 
 static void
@@ -882,22 +574,6 @@ test_scope(void **state)
 	}
 }
 
-static int
-set_up(void **state)
-{
-	(void)state;
-	testdb_mkdir(dir, sizeof(dir));
-	return 0;
-}
-
-static int
-tear_down(void **state)
-{
-	(void)state;
-	testdb_rmdir(dir);
-	return 0;
-}
-
 int
 main(void)
 {
@@ -911,12 +587,7 @@ main(void)
 		cmocka_unit_test(test_length),
 		cmocka_unit_test(test_filled),
 		cmocka_unit_test(test_long_claims),
-		cmocka_unit_test(test_rotation),
-		cmocka_unit_test(test_public_key_as_secret),
-		cmocka_unit_test(test_sign),
-		cmocka_unit_test(test_sign_refuses),
 		cmocka_unit_test(test_cache),
-		cmocka_unit_test(test_open_fails),
 		cmocka_unit_test(test_bearer),
 		cmocka_unit_test(test_scope),
 	};
