@@ -1,0 +1,229 @@
+/*
+ * Checks that come before a handler's own work (handler.h), and the worker's handles
+ * on keys and database.
+ */
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "app.h"
+#include "auth.h"
+#include "clock.h"
+#include "conf.h"
+#include "err.h"
+#include "handler.h"
+#include "log.h"
+#include "park.h"
+#include "rate.h"
+#include "reply.h"
+#include "request.h"
+#include "shm.h"
+#include "site.h"
+#include "stats.h"
+#include "store.h"
+
+#define BURST	2	/* seconds' worth of polls that may come at once */
+
+/* He was there when the log's head was this: removing him would have moved it. */
+struct seen_user {
+	int64_t	head;
+	char	id[AUTH_MAX_USER + 1];
+};
+
+int
+handler_open(struct app *app, struct handler *ret, char *why, size_t size)
+{
+	int rc;
+
+	memset(ret, 0, sizeof(*ret));
+	ret->app = app;
+	ret->generation = atomic_load(&app->generation);
+	ret->seen = calloc(HANDLER_SEEN, sizeof(*ret->seen));
+	rc = ret->seen != NULL ? 0 : ERR_NOMEM;
+	if (rc == 0)
+		rc = auth_open(app->conf, &ret->auth, why, size);
+	if (rc == 0)
+		rc = store_open(app->conf, STORE_SERVE, &ret->st, why, size);
+	if (rc < 0)
+		handler_close(ret);
+	return rc;
+}
+
+void
+handler_close(struct handler *h)
+{
+	store_close(h->st);
+	auth_close(h->auth);
+	free(h->seen);
+	memset(h, 0, sizeof(*h));
+}
+
+int
+handler_has_tail(const struct handler *h)
+{
+	return h->app->park != NULL && park_health(h->app->park) == 0;
+}
+
+int64_t
+handler_head(const struct handler *h)
+{
+	return park_head(h->app->park);
+}
+
+/* --- the database --- */
+
+int
+handler_note(struct handler *h, int rc, struct reply *rep)
+{
+	struct app *app = h->app;
+
+	if (rc >= 0) {
+		if (atomic_load_explicit(&app->is_db_down,
+		    memory_order_relaxed) != 0 &&
+		    atomic_exchange(&app->is_db_down, 0) != 0)
+			log_info("[LongPoll] database works again");
+		return rc;
+	}
+	if (atomic_exchange(&app->is_db_down, 1) == 0)
+		log_errx("[LongPoll] database fails: error=%s detail=\"%s\"",
+		    err_name(rc), h->st != NULL ? store_errmsg(h->st) : "");
+	reply_problem(rep, PROBLEM_BUSY, NULL);
+	return rc;
+}
+
+struct store *
+handler_store(struct handler *h, struct reply *rep)
+{
+	unsigned now = atomic_load(&h->app->generation);
+	char why[512];
+	int rc;
+
+	if (h->st != NULL && h->generation == now)
+		return h->st;
+	store_close(h->st);
+	h->st = NULL;
+	rc = store_open(h->app->conf, STORE_SERVE, &h->st, why, sizeof(why));
+	if (rc < 0) {
+		if (atomic_load(&h->app->is_db_down) == 0)
+			log_errx("[LongPoll] %s", why);
+		(void)handler_note(h, rc, rep);
+		return NULL;
+	}
+	h->generation = now;
+	memset(h->seen, 0, HANDLER_SEEN * sizeof(*h->seen));
+	return h->st;
+}
+
+/* --- the token --- */
+
+#define WHY_APACHE \
+	"No Authorization header arrived. Apache keeps it from FastCGI and CGI " \
+	"programs: set \"CGIPassAuth On\" for this location."
+
+int
+handler_check_token(struct handler *h, const struct request *req,
+    struct reply *rep, struct auth_claims *ret)
+{
+	enum problem p = PROBLEM_MISSING_TOKEN;
+	const char *token, *why = NULL;
+	size_t len = 0;
+
+	if (req->authorization[0] == '\0') {
+		if (req->is_apache)
+			why = WHY_APACHE;
+	} else {
+		token = auth_parse_bearer(req->authorization, &len);
+		if (token == NULL)
+			why = "The Authorization header holds no bearer token.";
+		else
+			p = auth_verify(h->auth, token, len, clock_wall_s(),
+			    ret, &why);
+	}
+	if (p == PROBLEM_NONE)
+		return 0;
+	rep->is_anonymous = p == PROBLEM_MISSING_TOKEN;
+	reply_problem(rep, p, why);
+	return ERR_DENIED;
+}
+
+/* --- the user --- */
+
+static struct seen_user *
+find_seen(struct handler *h, const char *user_id)
+{
+	uint64_t hash = 0xcbf29ce484222325ULL;	/* FNV-1a */
+	const unsigned char *p;
+
+	for (p = (const unsigned char *)user_id; *p != '\0'; p++)
+		hash = (hash ^ *p) * 0x100000001b3ULL;
+	return &h->seen[(hash ^ hash >> 32) & (HANDLER_SEEN - 1)];
+}
+
+/* 1 he is there, 0 not, or an error. */
+static int
+look_for_user(struct handler *h, struct store *st,
+    const struct auth_claims *claims)
+{
+	int rc;
+
+	rc = site_has_user(st, claims->user_id);
+	if (rc != 0 || !h->app->conf->auth_provision)
+		return rc;
+	rc = site_provision(st, claims);
+	if (rc > 0)
+		log_info("[LongPoll] User %s provisioned", claims->user_id);
+	return rc < 0 ? rc : 1;
+}
+
+int
+handler_check_user(struct handler *h, const struct auth_claims *claims,
+    struct reply *rep)
+{
+	struct seen_user *seen = find_seen(h, claims->user_id);
+	struct store *st;
+	int64_t head = 0;
+	int rc;
+
+	st = handler_store(h, rep);
+	if (st == NULL)
+		return ERR_IO;
+	if (handler_has_tail(h))
+		head = handler_head(h);
+	if (head != 0 && seen->head == head &&
+	    strcmp(seen->id, claims->user_id) == 0)
+		return 0;
+	rc = handler_note(h, look_for_user(h, st, claims), rep);
+	if (rc < 0)
+		return rc;
+	if (rc == 0) {
+		reply_problem(rep, PROBLEM_REVOKED,
+		    "The user of this token does not exist (any more).");
+		return ERR_DENIED;
+	}
+	seen->head = head;
+	memcpy(seen->id, claims->user_id, strlen(claims->user_id) + 1);
+	return 0;
+}
+
+/* --- the rate --- */
+
+int
+handler_check_rate(struct handler *h, const char *user_id, struct reply *rep)
+{
+	int per_s = h->app->conf->limit_poll_per_s;
+	struct shm_user *user;
+	int wait_ms;
+
+	if (per_s == 0)
+		return 0;
+	user = shm_user(h->app->shm, user_id);
+	if (user == NULL)
+		return 0;	/* the table is full: counted there */
+	wait_ms = rate_take(shm_user_bucket(user, 0), per_s, per_s * BURST,
+	    clock_mono_ms());
+	if (wait_ms == 0)
+		return 0;
+	rep->retry_after_s = (wait_ms + 999) / 1000;
+	reply_problem(rep, PROBLEM_RATE_LIMITED, NULL);
+	return ERR_AGAIN;
+}

@@ -1,0 +1,67 @@
+/*
+ * handler - what a handler of a request works with, and the checks that several of
+ * them begin with: token, user, rate.
+ *
+ * A check that fails fills the reply and returns a negative number; the handler then
+ * returns at once.
+ * Threads: a struct handler belongs to one thread, one for each worker.
+ */
+#ifndef HANDLER_H
+#define HANDLER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "attr.h"
+
+#define HANDLER_SEEN	512	/* users remembered as present; a power of two */
+
+struct app;
+struct auth;
+struct auth_claims;
+struct hold;
+struct reply;
+struct request;
+struct seen_user;
+struct store;
+
+struct handler {
+	struct app		*app;
+	struct auth		*auth;
+	struct store		*st;		/* NULL: gone; handler_store() opens it */
+	unsigned		 generation;	/* of st, see struct app */
+	struct seen_user	*seen;
+};
+
+/* Opens the keys and the database; why as auth_open() and store_open(). */
+int	 handler_open(struct app *app, struct handler *ret, char *why, size_t size)
+	    ATTR_MUST_CHECK;
+void	 handler_close(struct handler *h);
+
+/* The token of the Authorization header. */
+int	 handler_check_token(struct handler *h, const struct request *req,
+	    struct reply *rep, struct auth_claims *ret) ATTR_MUST_CHECK;
+/* Its user is there (or is made, auth.provision). */
+int	 handler_check_user(struct handler *h, const struct auth_claims *claims,
+	    struct reply *rep) ATTR_MUST_CHECK;
+/* He does not ask too often. */
+int	 handler_check_rate(struct handler *h, const char *user_id, struct reply *rep)
+	    ATTR_MUST_CHECK;
+
+/* The database, opened anew where another file took its place; NULL: rep says so. */
+struct store *handler_store(struct handler *h, struct reply *rep);
+/* Whether an access worked: the first failure after a success is logged, and the first
+ * success after that.  A failure makes rep a 503.  Returns rc. */
+int	 handler_note(struct handler *h, int rc, struct reply *rep);
+
+/* Whether the process lives on, so that what it remembers is of use; and the position
+ * up to which its tail knows the log. */
+int	 handler_has_tail(const struct handler *h);
+int64_t	 handler_head(const struct handler *h);
+
+/* --- the handlers; route.c has the table --- */
+typedef void handler_fn(struct handler *h, const struct request *req,
+	    struct reply *rep, struct hold **ret_hold);
+handler_fn	 history_get, metrics_get, status_get;
+
+#endif

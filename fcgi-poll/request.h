@@ -1,0 +1,63 @@
+/*
+ * request - one request of a web server, from a FastCGI or CGI environment
+ * (RFC 3875 section 4.1).
+ *
+ * Only what the handlers look at is copied, into one allocation, so that the
+ * library's own request can be freed before the answer is known.
+ * Threads: any; a struct request belongs to its caller.
+ */
+#ifndef REQUEST_H
+#define REQUEST_H
+
+#include <stddef.h>
+
+#include "attr.h"
+
+#define REQUEST_MAX_BODY	(1024 * 1024)	/* bytes drained; a longer body is refused */
+
+enum request_method {
+	METHOD_GET = 1,		/* bits: a route takes a set of them */
+	METHOD_HEAD = 2,
+	METHOD_OPTIONS = 4,
+	METHOD_POST = 8,
+	METHOD_OTHER = 16
+};
+
+struct request {
+	enum request_method method;
+	/* Strings are never NULL: "" where absent.  The struct owns them. */
+	const char	*path;		/* of REQUEST_URI, as it came, without the query */
+	const char	*query;		/* without '?' */
+	const char	*authorization;
+	const char	*origin;
+	const char	*remote_addr;
+	int		 is_apache;	/* by SERVER_SOFTWARE */
+	int		 is_forwarded;	/* a proxy says that it speaks for somebody else */
+	int		 is_too_large;	/* the body is over REQUEST_MAX_BODY */
+	char		*block;
+};
+
+/* Where a FastCGI request came from and is to be answered. */
+struct request_wire {
+	int	 fd;		/* -1: the connection is gone */
+	int	 id;
+	int	 is_kept;	/* the web server wants the connection kept */
+};
+
+/* Copies from envp ("NAME=value", NULL-terminated).  ERR_INVAL: no REQUEST_METHOD;
+ * ERR_NOMEM.  End *ret with request_release(). */
+int	 request_parse(char *const *envp, struct request *ret) ATTR_MUST_CHECK;
+void	 request_release(struct request *req);
+
+/* Once, before there are threads.  ERR_IO. */
+int	 request_init(void) ATTR_MUST_CHECK;
+
+/*
+ * Reads one FastCGI request from a connected, blocking socket that has something to
+ * read; its body is drained.  wire->fd is wire's again afterwards.  On an error the
+ * connection was closed and wire->fd is -1: ERR_CLOSED (the peer went, was silent for
+ * its receive time-out, or speaks something else), ERR_NOMEM.
+ */
+int	 request_read(struct request_wire *wire, struct request *ret) ATTR_MUST_CHECK;
+
+#endif
