@@ -1,11 +1,12 @@
 /*
  * tail - follows the log for a whole process.
  *
- * Each step asks the watch, and reads what came, page by page, into one batch at a
- * time for the owner.  What else a change of the file may mean is dealt with here:
- * triggers that a migration dropped are put back, and when another file took the
- * database's place everything is opened anew.  The old store stays open, and is what
- * tail_store() gives, until the new file has proved to be a database of ours.
+ * Each step asks the watch, and reads what came, page by page, into one batch
+ * at a time for the owner.  What else a change of the file may mean is dealt
+ * with here: triggers that a migration dropped are put back, and when another
+ * file took the database's place everything is opened anew.  The old store
+ * stays open, and is what tail_store() gives, until the new file has proved to
+ * be a database of ours.
  */
 #include <stdatomic.h>
 #include <stdio.h>
@@ -22,7 +23,7 @@
 #include "tail.h"
 #include "watch.h"
 
-#define MAX_PAGES	20		/* pages in one step: others want the thread too */
+#define MAX_PAGES	20		/* in one step: others wait too */
 #define FLOOR_US	((int64_t)WATCH_FLOOR_MS * 1000)
 #define RETRY_US	((int64_t)WATCH_BLIND_MS * 1000)
 #define UNCHECKED	((int64_t)-1)	/* no schema version */
@@ -35,20 +36,20 @@ struct source {
 };
 
 struct tail {
-	struct conf	 conf;		/* a copy with a shorter wait; strings borrowed */
+	struct conf	 conf;		/* waits less; strings borrowed */
 	const struct tail_ops *ops;
 	void		*arg;
 	struct source	 src;
 	struct event	*ev[TAIL_BATCH];
 	size_t		 n_ev;
-	int		 is_behind;	/* rows after the head are known or likely */
-	int		 read_err;	/* reading fails for the time being; 0: it works */
+	int		 is_behind;	/* there may be rows after head */
+	int		 read_err;	/* reading fails; these three: 0 none */
 	int64_t		 retry_us;	/* then again at */
-	int64_t		 schema_version;	/* seen and in order, or UNCHECKED */
+	int64_t		 schema_version;	/* in order, or UNCHECKED */
 	int64_t		 schema_us;	/* next comparison */
-	int		 is_put_off;	/* not before, whatever changes: the lock was held */
-	int		 schema_err;	/* the tables are not ours any more; 0: they are */
-	int		 replace_err;	/* the file at the path cannot be opened; 0: none */
+	int		 is_put_off;	/* not before: the lock was held */
+	int		 schema_err;	/* the tables cannot be used */
+	int		 replace_err;	/* the new file cannot be opened */
 	int64_t		 replace_us;	/* not tried again before */
 	_Atomic int64_t	 head;
 	_Atomic int	 health;
@@ -63,7 +64,8 @@ source_close(struct source *src)
 	src->st = NULL;
 }
 
-/* The watch comes before the head: what is committed in between is then noticed. */
+/* The watch comes before the head: what is committed in between is then
+ * noticed. */
 static int
 source_open(const struct conf *conf, struct source *ret, char *why, size_t size)
 {
@@ -175,7 +177,8 @@ set_health(struct tail *t)
 	atomic_store(&t->health, err);
 }
 
-/* Reading failed: says so when it begins, and sees to it that it is tried again. */
+/* Reading failed: says so when it begins, and sees to it that it is tried
+ * again. */
 static int
 note_failure(struct tail *t, int rc, int64_t now_us)
 {
@@ -276,17 +279,18 @@ check_schema(struct tail *t)
 		if (t->ops->repaired != NULL)
 			t->ops->repaired(made, t->arg);
 	}
-	/* After a repair the version is another one: the next check takes it. */
+	/* After a repair the version is another one: the next check takes
+	 * it. */
 	if (made == 0)
 		t->schema_version = version;
 	return 0;
 }
 
 /*
- * Opens the new file in place of the old one.  It is opened twice: once to see that
- * it is one of ours while the old store still serves, and for good when that store
- * is closed, because the two may have -shm in common, and closing the one then
- * drops the other's locks.
+ * Opens the new file in place of the old one.  It is opened twice: once to see
+ * that it is one of ours while the old store still serves, and for good when
+ * that store is closed, because the two may have -shm in common, and closing
+ * the one then drops the other's locks.
  */
 static int
 replace(struct tail *t, int64_t now_us)
@@ -305,7 +309,8 @@ replace(struct tail *t, int64_t now_us)
 	if (rc < 0) {
 		if (t->replace_err == 0)
 			log_warnx("database was replaced by one that cannot be "
-			    "used, trying on: error=%s why=%s", err_name(rc), why);
+			    "used, trying on: error=%s why=%s",
+			    err_name(rc), why);
 		t->replace_err = rc;
 		set_health(t);
 		return 0;
@@ -313,7 +318,8 @@ replace(struct tail *t, int64_t now_us)
 	source_close(&src);
 	store_close(t->src.st);
 	t->src.st = NULL;
-	/* The owner still waits on the old descriptor: it must not be reused yet. */
+	/* The owner still waits on the old descriptor: it must not be reused
+	 * yet. */
 	old = t->src.watch;
 	t->src.watch = NULL;
 	rc = source_open(&t->conf, &src, why, sizeof(why));

@@ -1,15 +1,17 @@
 /*
  * watch - learns that another connection committed.
  *
- * A commit in WAL mode is: take SQLite's write lock (byte 120 of -shm), write the
- * frames to -wal (the only thing that raises a file event), sync them, publish them
- * in the WAL index (shared memory, no event), drop the lock.  So after an event the
- * lock is asked for first and the version second: a free lock followed by an unmoved
- * version proves that nothing is pending, for whoever had written by then had also
- * published.  While the lock is held the version is looked at again and again.
+ * A commit in WAL mode is: take SQLite's write lock (byte 120 of -shm), write
+ * the frames to -wal (the only thing that raises a file event), sync them,
+ * publish them in the WAL index (shared memory, no event), drop the lock.  So
+ * after an event the lock is asked for first and the version second: a free
+ * lock followed by an unmoved version proves that nothing is pending, for
+ * whoever had written by then had also published.  While the lock is held the
+ * version is looked at again and again.
  *
- * In a rollback-journal mode there is no -shm and no such gap: the last event of a
- * commit comes while the writer still keeps readers out, so the version alone does.
+ * In a rollback-journal mode there is no -shm and no such gap: the last event
+ * of a commit comes while the writer still keeps readers out, so the version
+ * alone does.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -44,11 +46,12 @@
 #define MAGIC_9P	0x01021997UL
 #define MAGIC_CEPH	0x00c36400UL
 
-#define DIR_MASK	(IN_MODIFY | IN_CREATE | IN_DELETE | IN_MOVED_TO | IN_ONLYDIR)
+#define DIR_MASK	(IN_MODIFY | IN_CREATE | IN_DELETE | IN_MOVED_TO | \
+			    IN_ONLYDIR)
 
 /* What the directory's events said. */
 #define SEEN_WRITE	1	/* one of our three files */
-#define SEEN_NAME	2	/* the database itself: it may be another file now */
+#define SEEN_NAME	2	/* the database itself: another file now? */
 
 enum identity { ID_SAME, ID_OTHER, ID_UNSURE };
 
@@ -59,16 +62,16 @@ struct watch {
 	const char	*base;		/* name of the database, in st's path */
 	size_t		 base_len;
 	int		 fd;		/* inotify, -1: none */
-	int		 probe;		/* on -shm, borrowed from the list; -1: none */
+	int		 probe;		/* on -shm, of the list; -1: none */
 	ino_t		 probe_ino;
 	int		 is_dim;	/* -shm is there but cannot be opened */
-	int		 is_blind;	/* events do not tell all: a network file system,
-					 * or the directory is gone */
+	int		 is_blind;	/* events do not tell all: a network
+					 * file system, or no directory */
 	int		 is_replaced;
 	int		 floor_ms;	/* set by hand; -1: by circumstance */
 	int64_t		 version;	/* the last data version reported */
-	int		 is_pending;	/* something happened that is not proven done */
-	int		 is_fresh;	/* and it happened just now, out of a calm */
+	int		 is_pending;	/* something is not proven done */
+	int		 is_fresh;	/* it happened just now, after a calm */
 	int		 step;		/* how often the lock was found held */
 	int64_t		 look_us;	/* last look */
 	int64_t		 changed_us;	/* last CHANGED */
@@ -76,7 +79,8 @@ struct watch {
 	int64_t		 floor_us;	/* next look by the floor */
 };
 
-/* Every -shm that a watch of this process ever asked; never closed, see watch.h. */
+/* Every -shm that a watch of this process ever asked; never closed, see
+ * watch.h. */
 struct probe {
 	dev_t	dev;
 	ino_t	ino;
@@ -117,7 +121,8 @@ probe_get(const char *path, ino_t *ret_ino)
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		goto out;
-	/* It may have become another file since stat(); none of them is closed. */
+	/* It may have become another file since stat(); none of them is
+	 * closed. */
 	if (fstat(fd, &sb) < 0)
 		sb.st_ino = 0;
 	probes[n_probes].dev = sb.st_dev;
@@ -206,7 +211,8 @@ open_inotify(struct watch *w)
 	}
 }
 
-/* Splits the database's path into directory and name, and makes the name of -shm. */
+/* Splits the database's path into directory and name, and makes the name of
+ * -shm. */
 static int
 set_paths(struct watch *w)
 {
@@ -218,7 +224,8 @@ set_paths(struct watch *w)
 	if (slash == NULL)
 		w->dir = strdup(".");
 	else
-		w->dir = strndup(path, slash == path ? 1 : (size_t)(slash - path));
+		w->dir = strndup(path,
+		    slash == path ? 1 : (size_t)(slash - path));
 	if (asprintf(&w->shm, "%s-shm", path) < 0)
 		w->shm = NULL;
 	return w->dir != NULL && w->shm != NULL ? 0 : ERR_NOMEM;
@@ -316,11 +323,12 @@ seen_by(const struct watch *w, const struct inotify_event *ev)
 	return 0;
 }
 
-/* Reads what the descriptor has, for so many reads: what remains wakes us again. */
+/* Reads what the descriptor has, for so many reads: what remains wakes us
+ * again. */
 static int
 drain(struct watch *w)
 {
-	char buf[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
+	_Alignas(struct inotify_event) char buf[4096];
 	const struct inotify_event *ev;
 	int i, seen = 0;
 	ssize_t n, at;
@@ -341,7 +349,8 @@ drain(struct watch *w)
 	return seen;
 }
 
-/* Compares what is at the path with what the store has open.  Never opens it: see watch.h. */
+/* Compares what is at the path with what the store has open.  Never opens
+ * it: see watch.h. */
 static enum identity
 identify(const struct watch *w)
 {
@@ -367,7 +376,8 @@ note(struct watch *w, int64_t now_us)
 	int64_t at;
 
 	if (w->is_pending) {
-		/* A writer at work.  Near his commit he writes: look more often. */
+		/* A writer at work.  Near his commit he writes: look more
+		 * often. */
 		at = w->look_us + RETRY_US;
 		if (w->step > 1)
 			w->step = 1;
@@ -468,7 +478,8 @@ watch_look(struct watch *w, int64_t now_mono_us, enum watch_result *ret)
 	if (id != ID_UNSURE)
 		w->is_replaced = id == ID_OTHER;
 	if (w->is_replaced) {
-		/* What the old file's connection would say is of no interest. */
+		/* What the old file's connection would say is of no
+		 * interest. */
 		w->is_pending = 0;
 		*ret = WATCH_REPLACED;
 		return 0;

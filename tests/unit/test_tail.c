@@ -1,6 +1,6 @@
 /*
- * The tail over a real database that other processes write to: every event once and in
- * order, and what a site's migration or a restored backup does to it.
+ * The tail over a real database that other processes write to: every event once
+ * and in order, and what a site's migration or a restored backup does to it.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -21,15 +21,18 @@
 
 #define DEADLINE_US	((int64_t)SITEPROC_DEADLINE_MS * 1000)
 #define MAX_SEEN	20000
-#define POST		"INSERT INTO messages(id, room_id, sender_id, content) " \
-			"VALUES (hex(randomblob(8)), 'r', 'u', 'hello')"
+#define POST		"INSERT INTO messages(id, room_id, sender_id, " \
+			"content) VALUES (hex(randomblob(8)), 'r', 'u', " \
+			"'hello')"
 #define POST_MANY	"INSERT INTO messages(room_id, sender_id, content) " \
 			"WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL " \
-			"SELECT i + 1 FROM c WHERE i < %d) SELECT 'r', 'u', i FROM c"
+			"SELECT i + 1 FROM c WHERE i < %d) " \
+			"SELECT 'r', 'u', i FROM c"
 /* What a site does to change a table: it takes our triggers with it. */
 #define REBUILD_BEGIN	"CREATE TABLE m2 AS SELECT * FROM messages; " \
 			"DROP TABLE messages"
 #define REBUILD_END	"ALTER TABLE m2 RENAME TO messages"
+#define REBUILD		"BEGIN; " REBUILD_BEGIN "; " REBUILD_END "; COMMIT"
 
 struct fixture {
 	struct testdb	 db;
@@ -137,7 +140,8 @@ turn(struct fixture *f, int64_t deadline_us)
 			assert_int_equal(turn(f, last_us), 0);		\
 	} while (0)
 
-/* What was seen is what the log has after the start: all of it, once, in order. */
+/* What was seen is what the log has after the start: all of it, once, in
+ * order. */
 static void
 assert_complete(struct fixture *f)
 {
@@ -244,7 +248,7 @@ test_triggers_put_back(void **state)
 {
 	struct fixture *f = *state;
 
-	testdb_site(&f->db, "BEGIN; " REBUILD_BEGIN "; " REBUILD_END "; COMMIT");
+	testdb_site(&f->db, REBUILD);
 	AWAIT(f, f->n_repaired > 0);
 	assert_int_equal(tail_health(f->t), 0);
 	testdb_site(&f->db, POST);
@@ -259,7 +263,7 @@ test_triggers_missing_at_start(void **state)
 	struct fixture *f = *state;
 
 	tail_close(f->t);
-	testdb_site(&f->db, "BEGIN; " REBUILD_BEGIN "; " REBUILD_END "; COMMIT");
+	testdb_site(&f->db, REBUILD);
 	open_tail(f);
 	testdb_site(&f->db, POST);
 	AWAIT(f, f->n_seen > 0);
@@ -293,7 +297,7 @@ test_repair_waits(void **state)
 	int i;
 
 	siteproc_open(&p, f->db.path);
-	testdb_site(&f->db, "BEGIN; " REBUILD_BEGIN "; " REBUILD_END "; COMMIT");
+	testdb_site(&f->db, REBUILD);
 	siteproc_run(&p, "BEGIN IMMEDIATE");
 	for (i = 0; i < 20; i++)
 		assert_int_equal(turn(f, end_us), 0);
@@ -371,7 +375,8 @@ test_restored_backup(void **state)
 	assert_int_equal(f->n_replaced, 1);
 }
 
-/* A plain mv: -wal (empty) and -shm of the old one are still in their places. */
+/* A plain mv: -wal (empty) and -shm of the old one are still in their
+ * places. */
 static void
 test_plain_mv(void **state)
 {
@@ -424,7 +429,8 @@ test_unreadable_replacement(void **state)
 	assert_follows(f);
 }
 
-/* Readers are locked out for a time: the tail says so and goes on afterwards. */
+/* Readers are locked out for a time: the tail says so and goes on
+ * afterwards. */
 static void
 test_passing_failure(void **state)
 {

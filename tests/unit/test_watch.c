@@ -1,7 +1,7 @@
 /*
- * Commits of other processes, one at a time, with the floor switched off: each must be
- * noticed through the descriptor (and the looks that it leads to), or the test stands
- * still until its deadline.
+ * Commits of other processes, one at a time, with the floor switched off: each
+ * must be noticed through the descriptor (and the looks that it leads to), or
+ * the test stands still until its deadline.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -24,8 +24,8 @@
 
 #define DEADLINE_US	((int64_t)SITEPROC_DEADLINE_MS * 1000)
 #define SPILL		"PRAGMA cache_size = 20"
-#define ROWS(n)		"INSERT INTO t(x) WITH RECURSIVE c(i) AS (SELECT 1 UNION " \
-			"ALL SELECT i + 1 FROM c WHERE i < " #n ") " \
+#define ROWS(n)		"INSERT INTO t(x) WITH RECURSIVE c(i) AS (SELECT 1 " \
+			"UNION ALL SELECT i + 1 FROM c WHERE i < " #n ") " \
 			"SELECT hex(randomblob(60)) FROM c"
 
 struct fixture {
@@ -152,7 +152,8 @@ settle(struct watch *w)
 	return changes;
 }
 
-/* Has the process run sql, which adds n rows, and waits until they are noticed. */
+/* Has the process run sql, which adds n rows, and waits until they are
+ * noticed. */
 static void
 notice(struct fixture *f, const char *sql, int64_t n)
 {
@@ -254,7 +255,8 @@ static void
 test_checkpoints(void **state)
 {
 	static const char *const sql[] = {
-		"PRAGMA wal_checkpoint(PASSIVE)", "PRAGMA wal_checkpoint(RESTART)",
+		"PRAGMA wal_checkpoint(PASSIVE)",
+		"PRAGMA wal_checkpoint(RESTART)",
 		"PRAGMA wal_checkpoint(TRUNCATE)", "VACUUM", "ANALYZE"
 	};
 	struct fixture *f = *state;
@@ -319,13 +321,15 @@ test_busy_is_returned(void **state)
 	watch_set_floor_ms(f->w, 1);
 	assert_int_equal(watch_look(f->w, clock_mono_us(), &what), ERR_BUSY);
 	watch_set_floor_ms(f->w, 0);
-	assert_true(watch_wait_us(f->w, clock_mono_us()) <= WATCH_BLIND_MS * 1000);
+	assert_true(watch_wait_us(f->w, clock_mono_us()) <=
+	    WATCH_BLIND_MS * 1000);
 	siteproc_run(&f->p, "COMMIT");
 	await(f->w, WATCH_CHANGED);
 	assert_int_equal(count(f), 1);
 }
 
-/* Another connection of this very process: it is "other" for data_version too. */
+/* Another connection of this very process: it is "other" for data_version
+ * too. */
 static void
 test_same_process(void **state)
 {
@@ -364,7 +368,8 @@ test_pending_waits(void **state)
 		/* Too early: nothing is looked at, nothing is put off. */
 		assert_int_equal(watch_look(f->w, now + 10, &what), 0);
 		assert_int_equal(what, WATCH_PENDING);
-		assert_int_equal(watch_wait_us(f->w, now + 10), wait_us[i] - 10);
+		assert_int_equal(watch_wait_us(f->w, now + 10),
+		    wait_us[i] - 10);
 		now += wait_us[i];
 	}
 	siteproc_run(&f->p, "ROLLBACK");
@@ -373,7 +378,8 @@ test_pending_waits(void **state)
 	assert_int_equal(watch_wait_us(f->w, now), INT64_MAX);
 }
 
-/* A second commit close behind the first waits a little; a lone one never does. */
+/* A second commit close behind the first waits a little; a lone one never
+ * does. */
 static void
 test_debounce(void **state)
 {
@@ -443,7 +449,8 @@ test_blind(void **state)
 	}
 }
 
-/* More happens in the directory than the queue holds: then anything may have happened. */
+/* More happens in the directory than the queue holds: then anything may have
+ * happened. */
 static void
 test_overflow(void **state)
 {
@@ -474,7 +481,9 @@ test_overflow(void **state)
 static void
 test_other_names(void **state)
 {
-	static const char *const suffix[] = { "-shm2", ".bak", "-wal2", "-shm.x" };
+	static const char *const suffix[] = {
+		"-shm2", ".bak", "-wal2", "-shm.x"
+	};
 	struct fixture *f = *state;
 	enum watch_result what;
 	struct pollfd pfd;
@@ -484,7 +493,8 @@ test_other_names(void **state)
 
 	(void)settle(f->w);
 	for (i = 0; i < sizeof(suffix) / sizeof(suffix[0]); i++) {
-		(void)snprintf(path, sizeof(path), "%s%s", f->db.path, suffix[i]);
+		(void)snprintf(path, sizeof(path), "%s%s", f->db.path,
+		    suffix[i]);
 		fd = open(path, O_CREAT | O_WRONLY, 0600);
 		assert_true(fd >= 0);
 		assert_int_equal(write(fd, "x", 1), 1);
@@ -575,7 +585,8 @@ test_locks_survive(void **state)
 	assert_int_equal(count(f), 1);
 }
 
-/* Written before the watch was opened, published after: the first look sees to it. */
+/* Written before the watch was opened, published after: the first look sees
+ * to it. */
 static void
 test_opened_in_mid_commit(void **state)
 {
@@ -600,7 +611,8 @@ test_directory_goes(void **state)
 	(void)settle(f->w);
 	(void)snprintf(moved, sizeof(moved), "%s.moved", f->db.dir);
 	assert_int_equal(rename(f->db.dir, moved), 0);
-	/* Nothing tells that another stands in its place: that is for the floor. */
+	/* Nothing tells that another stands in its place: that is for the
+	 * floor. */
 	assert_int_equal(mkdir(f->db.dir, 0700), 0);
 	write_file(f->db.path, "something");
 	watch_set_floor_ms(f->w, 10);
