@@ -560,12 +560,23 @@ schema_open_views(struct store *st)
 		    schema_has_column(st, "messages", "rowid") ?
 		    "\n--[rowid]\n" : "\n--[no rowid]\n");
 	if (rc == 0)
+		st->has_views = 1;
+	return rc;
+}
+
+int
+schema_open_writes(struct store *st)
+{
+	int rc;
+
+	if (!st->has_views || st->has_writes || store_is_open(st))
+		return 0;
+	rc = schema_run(st, views_text, "\n--[writes]\n");
+	if (rc == 0)
 		rc = schema_run(st, views_text,
 		    schema_has_column(st, "users", "password_hash") ?
 		    "\n--[password]\n" : "\n--[no password]\n");
 	if (rc == 0)
-		rc = schema_run(st, views_text, "\n--[messages]\n");
-	if (rc == 0)
-		st->has_views = 1;
+		st->has_writes = 1;
 	return rc;
 }

@@ -231,7 +231,10 @@ store_read(struct store *st)
 int
 store_write(struct store *st)
 {
-	return store_do(st, SQL_BEGIN_WRITE);
+	int rc;
+
+	rc = schema_open_writes(st);
+	return rc < 0 ? rc : store_do(st, SQL_BEGIN_WRITE);
 }
 
 int

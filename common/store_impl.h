@@ -37,7 +37,8 @@ struct store {
 	ino_t			 ino;
 	char			 errmsg[256];
 	struct store_prune	 prune;
-	int			 has_views;		/* views.sql was run */
+	int			 has_views;		/* views.sql was run: views, */
+	int			 has_writes;		/* and their triggers */
 };
 
 /* The statement, prepared, reset and without bindings; NULL: *ret_err says why. */
@@ -59,6 +60,10 @@ int	 store_bind_int(struct store *st, sqlite3_stmt *stmt, const char *name,
 int	 store_fail(struct store *st, int rc);
 /* Makes the TEMP views of views.sql that fit the site's tables, once a connection. */
 int	 schema_open_views(struct store *st) ATTR_MUST_CHECK;
+/* Makes the triggers by which one writes to them, once; outside of a transaction, for a
+ * rollback would take them along.  store_write() does it: a statement that writes to a view
+ * is prepared after that. */
+int	 schema_open_writes(struct store *st) ATTR_MUST_CHECK;
 /* Runs several statements of constant text (schema, pragmas). */
 int	 store_exec(struct store *st, const char *sql) ATTR_MUST_CHECK;
 /* Begins a read (or write) transaction unless one is open; *ret_began tells store_leave()

@@ -298,6 +298,7 @@ test_plans(void **state)
 	int i, err = 0;
 
 	(void)state;
+	assert_int_equal(lease_beat(db.st, "a", 1, 1), 1);
 	for (i = SQL_LEASE_BEAT; i <= SQL_LEASE_NEXT; i++) {
 		if (i == SQL_LEASE_EACH_INSTANCE || i == SQL_LEASE_LAST_BEAT ||
 		    i == SQL_LEASE_END_DEAD || i == SQL_LEASE_DROP_DEAD)

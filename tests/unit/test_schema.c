@@ -589,7 +589,8 @@ test_views_plans(void **state)
 static void
 through(struct site *s, const char *sql)
 {
-	if (store_exec(s->st, sql) < 0)
+	assert_int_equal(store_write(s->st), 0);
+	if (store_exec(s->st, sql) < 0 || store_commit(s->st) < 0)
 		fail_msg("%s: %s", sql, store_errmsg(s->st));
 }
 

@@ -336,6 +336,8 @@ test_statements(void **state)
 
 	(void)state;
 	testdb_open(&db, NULL);
+	assert_int_equal(store_write(db.st), 0);
+	store_rollback(db.st);
 	for (i = 0; i < SQL_COUNT; i++) {
 		stmt = store_stmt(db.st, (enum sql)i, &err);
 		if (stmt == NULL)
