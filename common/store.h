@@ -7,7 +7,9 @@
  * file.  WAL mode, so that readers do not block the site's writers; a read that
  * will be written to starts as a write (BEGIN IMMEDIATE).
  * Errors: ERR_BUSY no lock within conf->db_busy_ms; ERR_FULL disk full;
- * ERR_READONLY; ERR_IO all else; store_errmsg() says more.
+ * ERR_READONLY; ERR_EXISTS a unique value is taken; ERR_INVAL another constraint of
+ * the site's table; ERR_TOOBIG; ERR_SCHEMA a table or column is gone; ERR_IO all else;
+ * store_errmsg() says more.
  */
 #ifndef STORE_H
 #define STORE_H
@@ -26,10 +28,12 @@ enum store_mode {
 };
 
 /*
- * Opens conf->database.  On failure why (size bytes) is one line that says what
+ * Opens conf->database.  STORE_SERVE puts back triggers that a migration of the site
+ * dropped (schema_repair(), and logs it); STORE_CREATE makes the file, 0660 less the
+ * umask.  Both set WAL mode.  On failure why (size bytes) is one line that says what
  * to do; ERR_NOTFOUND no such file, ERR_SCHEMA no Sidewire schema in it or one of
- * another version or without needed tables or columns, ERR_READONLY, ERR_IO
- * (also: not a database), ERR_NOMEM.  conf is borrowed until store_close().
+ * another version or without needed tables or columns, ERR_READONLY (file or its
+ * directory), ERR_IO (also: not a database), ERR_BUSY, ERR_NOMEM.  conf is borrowed until store_close().
  */
 int	 store_open(const struct conf *conf, enum store_mode mode, struct store **ret,
 	    char *why, size_t size) ATTR_MUST_CHECK;
@@ -38,7 +42,7 @@ void	 store_close(struct store *st);		/* NULL is fine; undoes an open transactio
 /* Transactions; they do not nest.  store_write() takes the write lock at once. */
 int	 store_read(struct store *st) ATTR_MUST_CHECK;
 int	 store_write(struct store *st) ATTR_MUST_CHECK;
-int	 store_commit(struct store *st) ATTR_MUST_CHECK;
+int	 store_commit(struct store *st) ATTR_MUST_CHECK;	/* on failure it is undone */
 void	 store_rollback(struct store *st);	/* also ends a read; harmless outside */
 int	 store_is_open(const struct store *st);	/* within a transaction */
 
