@@ -87,7 +87,7 @@ void	 conf_release(struct conf *conf);
 typedef void conf_each_fn(const char *key, const char *type, const char *initial,
 	    const char *help, void *arg);
 void	 conf_each(conf_each_fn *fn, void *arg);
-/* Prints conf as a file that conf_load() would read to the same values; returns 0 or ERR_NOMEM. */
+/* Prints conf as a file that conf_load() would read to the same values; 0 or buf_err(). */
 struct buf;
 int	 conf_print(const struct conf *conf, struct buf *ret);
 

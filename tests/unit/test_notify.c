@@ -93,7 +93,8 @@ test_send(void **state)
 	assert_received(fd, "STOPPING=1\nSTATUS=bye");
 	close(fd);
 
-	(void)snprintf(name, sizeof(name), "@sidewire-test-%ld", (long)getpid());
+	(void)snprintf(name, sizeof(name), "@sidewire-test-%ld",
+	    (long)getpid());
 	fd = supervisor(name);
 	assert_int_equal(notify_send("WATCHDOG=1"), 0);
 	assert_received(fd, "WATCHDOG=1");

@@ -1,6 +1,6 @@
 /*
  * Refusals against the contract (protocol.md, sections 3 and 4), the JSON form
- * as another JSON library reads it, and that every error of ours means something.
+ * as json-c reads it, and that every error of ours means something.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -65,7 +65,8 @@ test_contract(void **state)
 		else
 			assert_string_equal(info->reason, row[i].reason);
 		/* A control frame has 125 bytes, 2 of them the code. */
-		assert_true(info->reason == NULL || strlen(info->reason) <= 123);
+		assert_true(info->reason == NULL ||
+		    strlen(info->reason) <= 123);
 		assert_true(*info->title != '\0' && *info->detail != '\0');
 		/* RFC 6585 section 4, RFC 9110 section 15.6.4 */
 		assert_int_equal(info->retry_after_s > 0,

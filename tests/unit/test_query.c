@@ -228,7 +228,7 @@ test_refused(void **state)
 		{ "client=1234567890123456789012345678901234567890"
 		    "1234567890123456789012345", "client " },
 		{ "rooms=a,b%00c", "rooms " },
-		{ "lastMessageId=m&token=t&rooms=a&client=c&limit=no", "limit " },
+		{ "token=t&rooms=a&client=c&before=b&limit=no", "limit " },
 	};
 	const char *why;
 	struct query q;
