@@ -33,7 +33,8 @@ enum store_mode {
  * umask.  Both set WAL mode.  On failure why (size bytes) is one line that says what
  * to do; ERR_NOTFOUND no such file, ERR_SCHEMA no Sidewire schema in it or one of
  * another version or without needed tables or columns, ERR_READONLY (file or its
- * directory), ERR_IO (also: not a database), ERR_BUSY, ERR_NOMEM.  conf is borrowed until store_close().
+ * directory), ERR_IO (also: not a database), ERR_BUSY, ERR_NOMEM.  conf is
+ * borrowed until store_close().
  */
 int	 store_open(const struct conf *conf, enum store_mode mode, struct store **ret,
 	    char *why, size_t size) ATTR_MUST_CHECK;
