@@ -81,7 +81,7 @@ tests/node_modules: tests/package.json tests/package-lock.json
 	npm ci --prefix tests --no-audit --no-fund --loglevel=error
 	@touch $@
 e2e: programs tests/node_modules
-	SIDEWIRE_BIN=$(abspath $B/bin) node --test $(E2E_FLAGS) $(sort $(wildcard tests/e2e/*.test.js))
+	TEST_BIN=$(abspath $B/bin) node --test $(E2E_FLAGS) $(sort $(wildcard tests/e2e/*.test.js))
 
 # The whole suite under AddressSanitizer and UndefinedBehaviorSanitizer.
 check-asan: packages-build-run-test

@@ -102,7 +102,7 @@ start fcgi-poll "$bin/fcgi-poll" -c "$dir/sidewire.conf"
 start ws-sidecar "$bin/ws-sidecar" -c "$dir/sidewire.conf"
 start lighttpd "$lighttpd" -D -f "$dir/lighttpd.conf"
 wait_for fcgi-poll "$pid_fcgi_poll" test -S "$dir/poll.sock"
-wait_for ws-sidecar "$pid_ws_sidecar" grep -q listening "$dir/ws-sidecar.log"
+wait_for ws-sidecar "$pid_ws_sidecar" grep -q ready "$dir/ws-sidecar.log"
 wait_for lighttpd "$pid_lighttpd" test -s "$dir/lighttpd.pid"
 
 # --- how to use it ---

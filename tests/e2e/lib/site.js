@@ -13,7 +13,7 @@ import { Socket } from './socket.js';
 import { until } from './deadline.js';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
-export const BIN = process.env.SIDEWIRE_BIN ?? path.join(ROOT, 'build/release/bin');
+export const BIN = process.env.TEST_BIN ?? path.join(ROOT, 'build/release/bin');
 export const DEPLOY = path.join(ROOT, 'deploy');
 
 // A port that is free now.
@@ -112,13 +112,13 @@ export class Site {
 
 	async startPoll(options) {
 		this.poller = this.start('fcgi-poll', path.join(BIN, 'fcgi-poll'), ['-c', this.conf], options);
-		await this.poller.saw(/listening|ready/i);
+		await this.poller.saw(/ready|serving/);
 		return this.poller;
 	}
 
 	async startSidecar(options) {
 		this.sidecar = this.start('ws-sidecar', path.join(BIN, 'ws-sidecar'), ['-c', this.conf], options);
-		await this.sidecar.saw(/listening/);
+		await this.sidecar.saw(/ready/);
 		return this.sidecar;
 	}
 
