@@ -15,87 +15,69 @@ static const struct problem_info table[PROBLEM_COUNT] = {
 	[PROBLEM_NONE] = {
 		"none", "OK", "Nothing is wrong.", 200, 0, NULL, 0
 	},
-	[PROBLEM_MISSING_TOKEN] = {
-		"missing_token", "Authentication required",
+	[PROBLEM_MISSING_TOKEN] = { "missing_token", "Authentication required",
 		"This needs a bearer token.",
 		401, 1008, "Authentication required", 0
 	},
-	[PROBLEM_INVALID_TOKEN] = {
-		"invalid_token", "Invalid token",
+	[PROBLEM_INVALID_TOKEN] = { "invalid_token", "Invalid token",
 		"The token is malformed, or not signed for this service.",
 		401, 1008, "Invalid token", 0
 	},
-	[PROBLEM_TOKEN_EXPIRED] = {
-		"token_expired", "Token expired",
+	[PROBLEM_TOKEN_EXPIRED] = { "token_expired", "Token expired",
 		"The token was valid once; get a new one.",
 		401, 1008, "Token expired", 0
 	},
-	[PROBLEM_REVOKED] = {
-		"revoked", "Access revoked",
+	[PROBLEM_REVOKED] = { "revoked", "Access revoked",
 		"This user was removed, or the token was revoked.",
 		401, 1008, "Revoked", 0
 	},
-	[PROBLEM_FORBIDDEN_ROOM] = {
-		"forbidden_room", "Not a member of this room",
+	[PROBLEM_FORBIDDEN_ROOM] = { "forbidden_room", "Not a member",
 		"The room is private, and you are not a member.",
 		403, 0, NULL, 0
 	},
-	[PROBLEM_FORBIDDEN_SCOPE] = {
-		"forbidden_scope", "Scope missing",
+	[PROBLEM_FORBIDDEN_SCOPE] = { "forbidden_scope", "Scope missing",
 		"The token does not have the scope that this needs.",
 		403, 0, NULL, 0
 	},
-	[PROBLEM_ORIGIN_DENIED] = {
-		"origin_denied", "Origin not allowed",
+	[PROBLEM_ORIGIN_DENIED] = { "origin_denied", "Origin not allowed",
 		"Pages of this origin may not use this service.",
 		403, 1008, "Origin not allowed", 0
 	},
-	[PROBLEM_BAD_REQUEST] = {
-		"bad_request", "Bad request",
+	[PROBLEM_BAD_REQUEST] = { "bad_request", "Bad request",
 		"The request is not well formed.", 400, 0, NULL, 0
 	},
-	[PROBLEM_NOT_FOUND] = {
-		"not_found", "Not found",
+	[PROBLEM_NOT_FOUND] = { "not_found", "Not found",
 		"There is no such thing here.", 404, 0, NULL, 0
 	},
-	[PROBLEM_METHOD] = {
-		"method", "Method not allowed",
+	[PROBLEM_METHOD] = { "method", "Method not allowed",
 		"This address does not take this method.", 405, 0, NULL, 0
 	},
-	[PROBLEM_TOO_LARGE] = {
-		"too_large", "Too large",
+	[PROBLEM_TOO_LARGE] = { "too_large", "Too large",
 		"The request is over the limit of this service.",
 		413, 1009, "Message too large", 0
 	},
-	[PROBLEM_MEDIA_TYPE] = {
-		"media_type", "Unsupported media type",
+	[PROBLEM_MEDIA_TYPE] = { "media_type", "Unsupported media type",
 		"The body must be application/json.", 415, 0, NULL, 0
 	},
-	[PROBLEM_KEY_REUSED] = {
-		"key_reused", "Key used before",
+	[PROBLEM_KEY_REUSED] = { "key_reused", "Key used before",
 		"This key was used with another body.", 422, 0, NULL, 0
 	},
-	[PROBLEM_RATE_LIMITED] = {
-		"rate_limited", "Too many requests",
+	[PROBLEM_RATE_LIMITED] = { "rate_limited", "Too many requests",
 		"Slow down, and try again later.",
 		429, 4429, "Too many requests", 1
 	},
-	[PROBLEM_BUSY] = {
-		"busy", "Busy",
+	[PROBLEM_BUSY] = { "busy", "Busy",
 		"The database is busy; try again.", 503, 0, NULL, 1
 	},
-	[PROBLEM_OVERLOADED] = {
-		"overloaded", "Overloaded",
+	[PROBLEM_OVERLOADED] = { "overloaded", "Overloaded",
 		"The service is at its limit; try again later.",
 		503, 1013, "Overloaded", 5
 	},
-	[PROBLEM_DRAINING] = {
-		"draining", "Going away",
+	[PROBLEM_DRAINING] = { "draining", "Going away",
 		"This process is stopping; try again.",
 		503, 1001, "Going away", 1
 	},
-	[PROBLEM_INTERNAL] = {
-		"internal", "Internal error",
+	[PROBLEM_INTERNAL] = { "internal", "Internal error",
 		"Something failed here; it was logged.",
 		500, 1011, "Internal error", 0
 	},

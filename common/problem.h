@@ -40,7 +40,7 @@ struct problem_info {
 	const char	*title;		/* for people; constant for the code */
 	const char	*detail;	/* used where the caller has nothing better */
 	int		 status;	/* HTTP */
-	int		 close;		/* RFC 6455 section 7.4, or 4xxx; 0: the socket stays open */
+	int		 close;		/* RFC 6455 section 7.4, or 4xxx; 0: it stays open */
 	const char	*reason;	/* close reason; NULL: none */
 	int		 retry_after_s;	/* default Retry-After; 0: no such header */
 };

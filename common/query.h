@@ -27,9 +27,9 @@ struct query {
 	char	*last_timestamp;	/* decoded; NULL where absent or empty */
 	int	 has_last_message_id;	/* given and not empty */
 	int	 has_last_timestamp;
-	int64_t	 timeout_ms;		/* 0 where absent; not yet capped; decimals allowed ("2.5") */
+	int64_t	 timeout_ms;		/* 0 where absent; "2.5" is 2500; a day at most */
 	int	 limit;			/* 1..QUERY_LIMIT_MAX */
-	char	**rooms;		/* n_rooms ids, sorted by strcmp, each once; NULL where absent or empty */
+	char	**rooms;		/* sorted by strcmp, each once; NULL where absent or empty */
 	size_t	 n_rooms;
 	char	*client;		/* NULL where absent */
 	char	*token;			/* NULL where absent (sockets only use it) */
