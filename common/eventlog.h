@@ -55,7 +55,7 @@ int	 eventlog_resume(struct store *st, const struct query *q, int64_t *ret_pos,
  * rooms (n_rooms, sorted by strcmp; 0: all) narrows room events.  *ret_pos is the
  * position up to which the log was read, *ret_more tells whether newer rows remain
  * unread.  Returns the number of events walked.  fn's event has the text for user_id
- * under event_get_text().
+ * under event_get_text(); is_open is not set.  No walk may be begun on st from within fn.
  */
 int	 eventlog_page(struct store *st, const char *user_id, char *const *rooms,
 	    size_t n_rooms, int64_t after, int limit, eventlog_each_fn *fn, void *arg,
@@ -80,7 +80,8 @@ int	 eventlog_state(struct store *st, const char *user_id, eventlog_each_fn *fn,
  * Appends an event of the site's own (publish): payload is the text of a JSON
  * object.  room_id, user_id: audience, both NULL for everyone; actor_id may be NULL;
  * ttl_ms 0: never expires.  *ret is its position.  Needs a write transaction, or
- * makes one.
+ * makes one.  ERR_INVAL: no type, no JSON object (payload.h), a ttl under 0 or over a
+ * year; ERR_TOOBIG: a payload over 64 KiB, a type over 128 bytes.
  */
 int	 eventlog_append(struct store *st, const char *type, const char *room_id,
 	    const char *user_id, const char *actor_id, const char *payload, size_t len,
@@ -88,7 +89,8 @@ int	 eventlog_append(struct store *st, const char *type, const char *room_id,
 
 /*
  * Removes rows older than keep_s seconds or beyond the newest keep_rows, at most
- * max of them, never the newest.  Returns how many.
+ * max of them, never the newest.  Returns how many.  st remembers what was counted, so
+ * that a caller who keeps it pays for new rows only.
  */
 int	 eventlog_prune(struct store *st, int64_t now_us, int64_t keep_s,
 	    int64_t keep_rows, int max) ATTR_MUST_CHECK;

@@ -42,13 +42,16 @@ int	 site_set_online(struct store *st, const char *user_id, int is_online)
 /*
  * Appends to ret the page of history of room_id before the message id `before` (NULL:
  * the newest): {"messages":[payload...],"more":bool}, oldest first, at most limit,
- * without messages of users whom user_id blocked.  ERR_NOTFOUND: `before` is not a
- * message of this room.
+ * (1 to QUERY_LIMIT_MAX, else ERR_INVAL), without messages of users whom user_id blocked;
+ * fewer where texts are long or many are hidden, more then says so.  ERR_NOTFOUND: `before`
+ * is not a message of this room.
  */
 int	 site_print_history(struct store *st, const char *room_id, const char *user_id,
 	    const char *before, int limit, struct buf *ret) ATTR_MUST_CHECK;
 
-/* For the command.  id NULL: one is made.  *ret_id (AUTH_MAX_USER + 1 bytes) is what was used. */
+/* For the command.  id NULL: one is made.  *ret_id (AUTH_MAX_USER + 1 bytes) is what was used.
+ * ERR_EXISTS, ERR_NOTFOUND; ERR_INVAL: an empty id or name, an id that the site's column does
+ * not take; ERR_TOOBIG: an id over AUTH_MAX_USER or a name over 256 bytes. */
 int	 site_add_user(struct store *st, const char *id, const char *name,
 	    const char *email, char *ret_id) ATTR_MUST_CHECK;
 int	 site_delete_user(struct store *st, const char *id) ATTR_MUST_CHECK;

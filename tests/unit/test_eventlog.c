@@ -515,7 +515,24 @@ test_prune_random(void **state)
 	}
 }
 
-/* Rows that a statement looked at since the last call. */
+/* What was counted in a transaction that was then taken back counts no more. */
+static void
+test_prune_undone(void **state)
+{
+	struct testdb *db = *state;
+
+	rows_at(db, 1, 20);
+	assert_int_equal(store_write(db->st), 0);
+	assert_int_equal(store_exec(db->st, "INSERT INTO events(id, type) "
+	    "VALUES (21000000, 'x'), (22000000, 'x'), (23000000, 'x')"), 0);
+	assert_int_equal(eventlog_prune(db->st, 0, 1, 15, 100), 8);
+	store_rollback(db->st);
+	testdb_site(db, "INSERT INTO events(id, type) VALUES (30000000, 'x')");
+	assert_int_equal(eventlog_prune(db->st, 0, 1, 15, 100), 6);
+	assert_int_equal(number(db, "SELECT count(*) FROM events"), 15);
+}
+
+/* Steps of SQLite's machine that a statement took since the last call. */
 static int
 steps(struct store *st, enum sql which)
 {
@@ -633,6 +650,7 @@ main(void)
 		IN_DB(test_prune_by_age),
 		IN_DB(test_prune_by_rows),
 		IN_DB(test_prune_random),
+		IN_DB(test_prune_undone),
 		IN_DB(test_prune_cost),
 		IN_DB(test_plans),
 	};
