@@ -146,6 +146,10 @@ request_release(struct request *req)
 int
 request_init(void)
 {
+	/* When it closes a connection itself, after a request that broke off, it
+	 * would wait this long (ms, initially 2000) for the peer to close first. */
+	if (setenv("LIBFCGI_OS_CLOSE_POLL_TIMEOUT", "0", 1) < 0)
+		return ERR_IO;
 	return FCGX_Init() == 0 ? 0 : ERR_IO;
 }
 
@@ -178,7 +182,7 @@ int
 request_read(struct request_wire *wire, struct request *ret)
 {
 	FCGX_Request r;
-	int rc, is_too_large;
+	int rc, is_too_large = 0;
 
 	if (FCGX_InitRequest(&r, -1, 0) != 0) {
 		(void)close(wire->fd);
@@ -186,18 +190,17 @@ request_read(struct request_wire *wire, struct request *ret)
 		return ERR_CLOSED;
 	}
 	/* The library finishes "the last request" first: this keeps it from
-	 * closing the descriptor.  Detached: it never waits two seconds for the
-	 * peer when it does close. */
+	 * closing the descriptor. */
 	r.ipcFd = wire->fd;
 	r.keepConnection = 1;
-	FCGX_Detach(&r);
 	wire->fd = -1;
 	rc = FCGX_Accept_r(&r);
 	if (rc < 0)
 		return ERR_CLOSED;	/* it has closed the descriptor */
 	wire->id = r.requestId;
 	wire->is_kept = r.keepConnection;
-	rc = drain(&r, &is_too_large);
+	/* Parameters that broke off are no error to the library. */
+	rc = FCGX_GetError(r.in) == 0 ? drain(&r, &is_too_large) : ERR_CLOSED;
 	if (rc == 0)
 		rc = request_parse(r.envp, ret);
 	if (rc == 0) {

@@ -1,0 +1,303 @@
+/*
+ * Requests from an environment, and from FastCGI records on a socket.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "../../fcgi-poll/request.h"
+#include "err.h"
+
+/* --- environments --- */
+
+static void
+parse(const char *const *env, struct request *ret)
+{
+	char *envp[16];
+	size_t i;
+
+	for (i = 0; env[i] != NULL; i++)
+		envp[i] = (char *)(uintptr_t)env[i];
+	envp[i] = NULL;
+	assert_int_equal(request_parse(envp, ret), 0);
+}
+
+static void
+test_env(void **state)
+{
+	static const struct {
+		const char *env[10];
+		enum request_method method;
+		const char *path, *query, *auth;
+	} table[] = {
+		{ { "REQUEST_METHOD=GET", "REQUEST_URI=/api/realtime/poll?a=1",
+		    "QUERY_STRING=a=1", "SCRIPT_NAME=/x.fcgi", NULL },
+		    METHOD_GET, "/api/realtime/poll", "a=1", "" },
+		/* the query of the URI, where there is no other */
+		{ { "REQUEST_METHOD=HEAD", "REQUEST_URI=/p?b=?c", NULL },
+		    METHOD_HEAD, "/p", "b=?c", "" },
+		/* rewriting added to the query */
+		{ { "REQUEST_METHOD=GET", "REQUEST_URI=/p?b=2",
+		    "QUERY_STRING=r=1&b=2", NULL },
+		    METHOD_GET, "/p", "r=1&b=2", "" },
+		{ { "REQUEST_METHOD=OPTIONS", "SCRIPT_NAME=/cgi-bin/p",
+		    "PATH_INFO=/api/realtime/poll", NULL },
+		    METHOD_OPTIONS, "/cgi-bin/p/api/realtime/poll", "", "" },
+		{ { "REQUEST_METHOD=POST", NULL }, METHOD_POST, "", "", "" },
+		{ { "REQUEST_METHOD=get", NULL }, METHOD_OTHER, "", "", "" },
+		{ { "REQUEST_METHOD=GETS", NULL }, METHOD_OTHER, "", "", "" },
+		/* the first that is not empty */
+		{ { "REQUEST_METHOD=GET", "Authorization=c",
+		    "REDIRECT_HTTP_AUTHORIZATION=b", "HTTP_AUTHORIZATION=a",
+		    NULL }, METHOD_GET, "", "", "a" },
+		{ { "REQUEST_METHOD=GET", "Authorization=c",
+		    "REDIRECT_HTTP_AUTHORIZATION=b", "HTTP_AUTHORIZATION=",
+		    NULL }, METHOD_GET, "", "", "b" },
+		{ { "REQUEST_METHOD=GET", "Authorization=c", "nonsense",
+		    "HTTP_AUTHORIZATIO=x", "HTTP_AUTHORIZATIONS=x", NULL },
+		    METHOD_GET, "", "", "c" },
+	};
+	struct request req;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		parse(table[i].env, &req);
+		assert_int_equal(req.method, table[i].method);
+		assert_string_equal(req.path, table[i].path);
+		assert_string_equal(req.query, table[i].query);
+		assert_string_equal(req.authorization, table[i].auth);
+		request_release(&req);
+	}
+}
+
+static void
+test_flags(void **state)
+{
+	static const struct {
+		const char *env[4];
+		int is_apache, is_forwarded;
+	} table[] = {
+		{ { "REQUEST_METHOD=GET", NULL }, 0, 0 },
+		{ { "REQUEST_METHOD=GET", "SERVER_SOFTWARE=Apache/2.4.62",
+		    NULL }, 1, 0 },
+		{ { "REQUEST_METHOD=GET", "SERVER_SOFTWARE=nginx/1.22",
+		    "HTTP_X_FORWARDED_FOR=::1", NULL }, 0, 1 },
+		{ { "REQUEST_METHOD=GET", "HTTP_FORWARDED=for=a", NULL }, 0, 1 },
+		{ { "REQUEST_METHOD=GET", "HTTP_X_REAL_IP=a", NULL }, 0, 1 },
+	};
+	struct request req;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		parse(table[i].env, &req);
+		assert_int_equal(req.is_apache, table[i].is_apache);
+		assert_int_equal(req.is_forwarded, table[i].is_forwarded);
+		assert_string_equal(req.origin, "");
+		assert_string_equal(req.remote_addr, "");
+		request_release(&req);
+	}
+}
+
+static void
+test_no_method(void **state)
+{
+	char *none[] = { NULL };
+	char empty[] = "REQUEST_METHOD=";
+	char *envp[] = { empty, NULL };
+	struct request req;
+
+	(void)state;
+	assert_int_equal(request_parse(none, &req), ERR_INVAL);
+	assert_int_equal(request_parse(envp, &req), ERR_INVAL);
+}
+
+/* --- records --- */
+
+struct wire {
+	unsigned char	p[4096];
+	size_t		len;
+};
+
+static void
+add(struct wire *w, const void *p, size_t len)
+{
+	assert_true(w->len + len <= sizeof(w->p));
+	if (len > 0)
+		memcpy(w->p + w->len, p, len);
+	w->len += len;
+}
+
+static void
+add_record(struct wire *w, int type, int id, const void *p, size_t len)
+{
+	const unsigned char h[8] = { 1, (unsigned char)type, 0,
+		(unsigned char)id, (unsigned char)(len >> 8),
+		(unsigned char)len, 0, 0 };
+
+	add(w, h, sizeof(h));
+	add(w, p, len);
+}
+
+/* GET /p with a body, up to the end of `parts` parts. */
+static void
+make(struct wire *w, int flags, int parts, const char *body)
+{
+	const unsigned char begin[8] = { 0, 1, (unsigned char)flags };
+	static const char params[] =
+	    "\x0e\x03REQUEST_METHODGET\x0b\x02REQUEST_URI/p";
+
+	w->len = 0;
+	if (parts > 0)
+		add_record(w, 1, 7, begin, sizeof(begin));
+	if (parts > 1)
+		add_record(w, 4, 7, params, sizeof(params) - 1);
+	if (parts > 2)
+		add_record(w, 4, 7, NULL, 0);
+	if (parts > 3)
+		add_record(w, 5, 7, body, strlen(body));
+	if (parts > 4)
+		add_record(w, 5, 7, NULL, 0);
+}
+
+static void
+pair(int fd[2], struct request_wire *ret)
+{
+	const struct timeval tv = { .tv_usec = 50000 };
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
+	assert_int_equal(setsockopt(fd[0], SOL_SOCKET, SO_RCVTIMEO, &tv,
+	    sizeof(tv)), 0);
+	memset(ret, 0, sizeof(*ret));
+	ret->fd = fd[0];
+}
+
+static void
+test_read(void **state)
+{
+	struct request_wire wire;
+	struct request req;
+	struct wire w;
+	int fd[2], flags;
+	char c;
+
+	(void)state;
+	for (flags = 0; flags <= 1; flags++) {
+		pair(fd, &wire);
+		make(&w, flags, 5, "some body");
+		assert_int_equal(write(fd[1], w.p, w.len), (ssize_t)w.len);
+		assert_int_equal(request_read(&wire, &req), 0);
+		assert_int_equal(wire.fd, fd[0]);
+		assert_int_equal(wire.id, 7);
+		assert_int_equal(wire.is_kept, flags);
+		assert_string_equal(req.path, "/p");
+		assert_int_equal(req.is_too_large, 0);
+		/* Nothing was left: the socket of a held request is silent. */
+		assert_int_equal(recv(fd[0], &c, 1, MSG_DONTWAIT), -1);
+		request_release(&req);
+		(void)close(fd[0]);
+		(void)close(fd[1]);
+	}
+}
+
+static void *
+feed(void *arg)
+{
+	int fd = *(int *)arg;
+	struct wire w;
+	size_t i;
+
+	make(&w, 1, 5, "x");
+	for (i = 0; i < w.len; i++)
+		if (write(fd, w.p + i, 1) != 1)
+			return NULL;
+	return arg;
+}
+
+static void
+test_byte_by_byte(void **state)
+{
+	struct request_wire wire;
+	struct request req;
+	pthread_t thread;
+	int fd[2];
+	void *fed;
+
+	(void)state;
+	pair(fd, &wire);
+	assert_int_equal(pthread_create(&thread, NULL, feed, &fd[1]), 0);
+	assert_int_equal(request_read(&wire, &req), 0);
+	assert_int_equal(pthread_join(thread, &fed), 0);
+	assert_ptr_equal(fed, &fd[1]);
+	assert_string_equal(req.path, "/p");
+	request_release(&req);
+	(void)close(fd[0]);
+	(void)close(fd[1]);
+}
+
+/* What stops anywhere, or is something else, is closed and never answered. */
+static void
+test_broken(void **state)
+{
+	struct request_wire wire;
+	struct request req;
+	struct wire w;
+	int fd[2], parts, is_closed;
+	char c;
+
+	(void)state;
+	for (parts = 0; parts <= 5; parts++) {
+		for (is_closed = 0; is_closed <= 1; is_closed++) {
+			pair(fd, &wire);
+			if (parts == 5) {
+				w.len = 0;
+				add(&w, "GET / HTTP/1.0\r\n\r\n", 18);
+			} else {
+				make(&w, 1, parts, "x");
+			}
+			assert_int_equal(write(fd[1], w.p, w.len),
+			    (ssize_t)w.len);
+			if (is_closed)
+				(void)shutdown(fd[1], SHUT_WR);
+			assert_int_equal(request_read(&wire, &req),
+			    ERR_CLOSED);
+			assert_int_equal(wire.fd, -1);
+			assert_true(read(fd[1], &c, 1) <= 0);
+			(void)close(fd[1]);
+		}
+	}
+}
+
+static int
+setup(void **state)
+{
+	(void)state;
+	return request_init();
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_env),
+		cmocka_unit_test(test_flags),
+		cmocka_unit_test(test_no_method),
+		cmocka_unit_test(test_read),
+		cmocka_unit_test(test_byte_by_byte),
+		cmocka_unit_test(test_broken),
+	};
+
+	return cmocka_run_group_tests(tests, setup, NULL);
+}
