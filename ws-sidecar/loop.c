@@ -19,9 +19,10 @@
 #include "loop.h"
 #include "notify.h"
 #include "presence.h"
+#include "server.h"
 #include "tail.h"
 
-#define TICK_S		1.0	/* the library's own timers need it, see server.c */
+#define TICK_S		1.0
 
 struct loop {
 	struct ev_loop	*ev;
@@ -144,13 +145,15 @@ on_prepare(struct ev_loop *ev, ev_prepare *w, int revents)
 	ev_timer_start(ev, &l->next);
 }
 
-/* Wakes the loop; and a supervisor that asked for it hears that we live. */
+/* For the library's time-outs; and a supervisor that asked for it hears that we live. */
 static void
 on_tick(struct ev_loop *ev, ev_timer *w, int revents)
 {
+	struct loop *l = w->data;
+
 	(void)ev;
-	(void)w;
 	(void)revents;
+	server_tick(l->env.server);
 	(void)notify_send("WATCHDOG=1");	/* it will notice by itself */
 }
 
@@ -243,6 +246,7 @@ start(struct loop *l)
 	ev_signal_init(&l->interrupt, on_signal, SIGINT);
 	ev_signal_init(&l->restart, on_signal, SIGUSR1);
 	l->prepare.data = l->check.data = l->next.data = l->tail.data = l;
+	l->tick.data = l;
 	l->term.data = l->interrupt.data = l->restart.data = l;
 	ev_prepare_start(l->ev, &l->prepare);
 	ev_check_start(l->ev, &l->check);

@@ -18,6 +18,7 @@ struct ev_loop;
 struct listener;
 struct loop;
 struct presence;
+struct server;
 struct tail;
 
 struct loop_env {		/* borrowed */
@@ -26,6 +27,7 @@ struct loop_env {		/* borrowed */
 	struct presence	*presence;
 	struct chores	*chores;
 	struct listener	*listener;
+	struct server	*server;
 };
 
 /* ERR_NOMEM, ERR_IO (no epoll). */

@@ -152,7 +152,8 @@ static int
 serve(struct service *sv)
 {
 	const struct loop_env env = {
-		sv->tail, sv->clients, sv->presence, sv->chores, sv->listener
+		sv->tail, sv->clients, sv->presence, sv->chores, sv->listener,
+		sv->server
 	};
 	int rc;
 

@@ -8,8 +8,8 @@
  * - It answers `Upgrade: h2c` on a plain port, and used memory after freeing it on an
  *   unknown Upgrade: so CONFIRM_UPGRADE refuses all but the literal "websocket", and
  *   does not look at `in`.
- * - Under libev its timers need somebody who wakes the loop (loop.c, once a second).
- *   Pings and hang-ups are not its but session.c's: its own would walk a list as
+ * - Under libev its timers run only after an event of its own: server_tick() makes
+ *   one, each second.  Pings and hang-ups are not its but session.c's: its own would walk a list as
  *   long as there are connections for each pong.
  * - Closing with a code works from the WRITEABLE callback only.
  */
@@ -92,6 +92,7 @@ kill_conn(void *arg)
 	struct conn *conn = arg;
 
 	lws_set_timeout(conn->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
+	lws_cancel_service(lws_get_context(conn->wsi));
 }
 
 static uint64_t
@@ -181,17 +182,33 @@ send_http(struct lws *wsi, const struct health_answer *answer,
 	return rc;
 }
 
+/*
+ * Refuses a handshake.  The library has not noted the request's version yet and
+ * would answer as HTTP/1.0, which clients do not take; so this one is written here.
+ */
 static int
-send_problem(struct lws *wsi, enum problem problem, const char *detail)
+refuse_upgrade(struct lws *wsi, enum problem problem, const char *detail)
 {
 	struct health_answer answer;
-	struct buf body;
-	int rc;
+	struct buf body, all;
+	static const unsigned char pre[LWS_PRE];
+	int rc = -1;
 
 	buf_init(&body, 4096);
+	buf_init(&all, 8192);
 	health_print_problem(problem, detail, &body, &answer);
-	rc = send_http(wsi, &answer, &body, 0);
+	buf_add(&all, pre, sizeof(pre));
+	buf_addf(&all, "HTTP/1.1 %d %s\r\nContent-Type: %s\r\n"
+	    "Content-Length: %zu\r\nCache-Control: no-store\r\n"
+	    "Connection: close\r\n\r\n", answer.status,
+	    problem_info(problem)->title, answer.type, body.len);
+	buf_add(&all, buf_str(&body), body.len);
+	if (buf_err(&body) == 0 && buf_err(&all) == 0 &&
+	    lws_write(wsi, (unsigned char *)all.p + sizeof(pre),
+	    all.len - sizeof(pre), LWS_WRITE_HTTP_FINAL) >= 0)
+		rc = 1;
 	buf_release(&body);
+	buf_release(&all);
 	return rc;
 }
 
@@ -238,18 +255,17 @@ on_confirm_upgrade(struct server *srv, struct lws *wsi)
 	    !upgrade_is_websocket(upgrade))
 		return -1;
 	if (!is_path(wsi, srv->conf->ws_path))
-		return send_problem(wsi, PROBLEM_NOT_FOUND, NULL) < 0 ? -1 : 1;
+		return refuse_upgrade(wsi, PROBLEM_NOT_FOUND, NULL);
 	from = header(wsi, WSI_TOKEN_ORIGIN, origin, sizeof(origin));
 	if (from == NULL && lws_hdr_total_length(wsi, WSI_TOKEN_ORIGIN) > 0)
 		from = "too long";
 	if (header(wsi, WSI_TOKEN_HOST, host, sizeof(host)) == NULL)
 		host[0] = '\0';
 	if (!upgrade_is_allowed(&srv->conf->ws_origins, from, host))
-		return send_problem(wsi, PROBLEM_ORIGIN_DENIED, NULL) < 0 ?
-		    -1 : 1;
+		return refuse_upgrade(wsi, PROBLEM_ORIGIN_DENIED, NULL);
 	rc = get_query(wsi, &q, &why);
 	if (rc == ERR_INVAL || rc == ERR_TOOBIG)
-		return send_problem(wsi, PROBLEM_BAD_REQUEST, why) < 0 ? -1 : 1;
+		return refuse_upgrade(wsi, PROBLEM_BAD_REQUEST, why);
 	if (rc < 0)
 		return -1;
 	query_release(&q);
@@ -412,6 +428,12 @@ server_close(struct server *srv)
 		lws_context_destroy(srv->context);
 	buf_release(&srv->out);
 	free(srv);
+}
+
+void
+server_tick(struct server *srv)
+{
+	lws_cancel_service(srv->context);
 }
 
 void

@@ -30,6 +30,8 @@ int	 server_open(const struct conf *conf, struct clients *clients,
 	    struct server **ret) ATTR_MUST_CHECK;
 /* Ends all connections; frees their sessions.  NULL is fine. */
 void	 server_close(struct server *srv);
+/* To be called each second: lets the library look at its time-outs. */
+void	 server_tick(struct server *srv);
 /* A new connection; arg is the struct server, fd is taken. */
 void	 server_adopt(int fd, void *arg);
 

@@ -149,7 +149,8 @@ write_sync(struct session *s, struct buf *out)
 static int
 write_live(struct session *s, struct buf *out)
 {
-	static const char ping[] = { (char)OP_PING, 0 };
+	/* With a payload: the library does not tell of a pong without one. */
+	static const char ping[] = { (char)OP_PING, 2, 's', 'w' };
 	int rc;
 
 	if (s->needs_ping)
