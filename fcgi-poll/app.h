@@ -18,6 +18,7 @@ struct app {
 	struct writer		*writer;	/* NULL: plain CGI, one request and no threads */
 	struct presence		*presence;	/* NULL: plain CGI */
 	struct park		*park;		/* NULL: plain CGI */
+	int			 max_held_here;	/* by descriptors, beside poll.max_held of all */
 	_Atomic unsigned	 generation;	/* grows when another database takes the path */
 	_Atomic int		 is_db_down;	/* the last access failed; logged when it changes */
 	_Atomic int		 is_draining;	/* no new holds */

@@ -603,6 +603,8 @@ keeper_open(struct app *app, int listen_fd, struct workers *workers,
 	k->epfd = k->wakefd = k->tail_fd = -1;
 	k->max_conns = get_max_conns(KEEPER_SPARE_FDS +
 	    app->conf->poll_threads * KEEPER_WORKER_FDS);
+	/* Who is held must not keep the others from being answered. */
+	app->max_held_here = k->max_conns - k->max_conns / 4;
 	TAILQ_INIT(&k->conns);
 	STAILQ_INIT(&k->holds);
 	LIST_INIT(&k->idle);

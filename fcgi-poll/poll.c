@@ -1,7 +1,6 @@
 /*
- * The poll (poll.h).  Cheap answers first: a cursor that is the tail's head needs
- * nothing from the log, and a user who was there when the head was this is still
- * there.  Otherwise one read transaction gives the position and the page, or the
+ * The poll (poll.h).  Cheap answers first: a cursor that is the tail's head needs no
+ * page of the log, and a user who was there when the head was this is still there.  Otherwise one read transaction gives the position and the page, or the
  * position and the present state.
  */
 #include <stdatomic.h>
@@ -124,6 +123,34 @@ read_log(struct polling *p, struct store *st)
 	return eventlog_state(st, p->claims.user_id, give, p, &p->end.pos);
 }
 
+static int
+may_wait(const struct polling *p)
+{
+	const struct app *app = p->h->app;
+
+	return app->park != NULL && p->q.timeout_ms > 0 &&
+	    app->conf->poll_max_wait_s > 0 && p->req->method == METHOD_GET;
+}
+
+/*
+ * Whether the client has everything.  The tail may be a moment late: one who waits is
+ * told when it comes, but one who does not has just committed something, perhaps, and
+ * looks for it, so there the log itself is asked.
+ */
+static int
+is_up_to_date(struct polling *p, struct store *st)
+{
+	int64_t head;
+
+	if (!handler_has_tail(p->h))
+		return 0;
+	p->cursor = p->end.pos = handler_head(p->h);
+	if (!poll_is_at(&p->q, p->cursor))
+		return 0;
+	return may_wait(p) ||
+	    (eventlog_head(st, &head) == 0 && head == p->cursor);
+}
+
 /* Fills the answer; leaves it without its end. */
 static int
 look(struct polling *p)
@@ -133,14 +160,11 @@ look(struct polling *p)
 
 	answer_begin(&p->answer, &p->rep->body, ANSWER_BYTES);
 	p->end.is_legacy = poll_is_legacy(&p->q, p->req->query);
-	if (handler_has_tail(p->h)) {
-		p->cursor = p->end.pos = handler_head(p->h);
-		if (poll_is_at(&p->q, p->cursor))
-			return 0;
-	}
 	st = handler_store(p->h, p->rep);
 	if (st == NULL)
 		return ERR_IO;
+	if (is_up_to_date(p, st))
+		return 0;
 	rc = store_read(st);
 	if (rc == 0)
 		rc = read_log(p, st);
@@ -178,12 +202,9 @@ chance(void)
 static int
 may_hold(const struct polling *p)
 {
-	const struct app *app = p->h->app;
-
-	return app->park != NULL && p->q.timeout_ms > 0 &&
-	    app->conf->poll_max_wait_s > 0 && p->req->method == METHOD_GET &&
-	    p->reset == EVENTLOG_RESUMED && p->answer.n_events == 0 &&
-	    !p->end.is_more && atomic_load(&app->is_draining) == 0;
+	return may_wait(p) && p->reset == EVENTLOG_RESUMED &&
+	    p->answer.n_events == 0 && !p->end.is_more &&
+	    atomic_load(&p->h->app->is_draining) == 0;
 }
 
 /* A hold for this poll, or NULL: it is answered now. */
@@ -201,7 +222,8 @@ hold(struct polling *p)
 	if (wait_ms == 0 || hold_new(p->claims.user_id, p->q.client,
 	    p->rep->origin, p->q.rooms, p->q.n_rooms, &hold) < 0)
 		return NULL;
-	if (shm_add_held(app->shm, 1) > app->conf->poll_max_held) {
+	if (shm_add_held(app->shm, 1) > app->conf->poll_max_held ||
+	    park_held(app->park) >= app->max_held_here) {
 		(void)shm_add_held(app->shm, -1);
 		stats_add(app->shm, STATS_polls_refused_hold, 1);
 		hold_free(hold);
