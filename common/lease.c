@@ -147,22 +147,34 @@ lease_last_beat(struct store *st, int64_t *ret)
 	return lease_number(st, SQL_LEASE_LAST_BEAT, NULL, 0, ret);
 }
 
+/*
+ * Only who comes is set online: somebody whom the site set offline while he is
+ * connected stays so, however often his leases are renewed.  The grace after a last
+ * socket is no connection, so that whoever comes back within it has come.
+ */
 int
 lease_take(struct store *st, const char *user_id, const char *instance,
-    int64_t ends_at)
+    int64_t ends_at, int64_t now_ms)
 {
 	const struct arg args[] = {
 		{ ":user", user_id, 0 },
 		{ ":instance", instance, 0 },
 		{ ":ends", NULL, ends_at },
 	};
-	int began = 0, rc;
+	const struct arg live[] = {
+		{ ":user", user_id, 0 },
+		{ ":now", NULL, now_ms },
+	};
+	int began = 0, connected, rc;
 
 	rc = store_enter(st, 1, &began);
 	if (rc < 0)
 		return rc;
-	rc = lease_run(st, SQL_LEASE_TAKE, args, 3);
-	if (rc == 0)
+	rc = connected = lease_run(st, SQL_LEASE_LIVE, live, 2);
+	if (rc >= 0)
+		rc = lease_run(st, SQL_LEASE_TAKE, args, 3);
+	if (rc == 0 && connected == 0 &&
+	    (ends_at == LEASE_OPEN || ends_at > now_ms))
 		rc = site_set_online(st, user_id, 1);
 	return store_leave(st, began, rc);
 }

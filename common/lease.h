@@ -36,10 +36,12 @@ int	 lease_each_instance(struct store *st, lease_each_fn *fn, void *arg)
 /* Youngest heartbeat of any instance, 0 if there is none. */
 int	 lease_last_beat(struct store *st, int64_t *ret) ATTR_MUST_CHECK;
 
-/* Takes a lease until ends_at (or LEASE_OPEN) and sets the user online; returns 1 if
- * he was not online before. */
+/* Takes or renews a lease until ends_at (or LEASE_OPEN).  The user is set online unless he
+ * is connected already (holds an open lease, or one of LEASE_POLL): the site may have set
+ * him offline since, and then he stays so until he comes anew.  Returns 1 if he was not
+ * online before and is now. */
 int	 lease_take(struct store *st, const char *user_id, const char *instance,
-	    int64_t ends_at) ATTR_MUST_CHECK;
+	    int64_t ends_at, int64_t now_ms) ATTR_MUST_CHECK;
 /* When the lease ends, LEASE_OPEN; ERR_NOTFOUND: there is none. */
 int	 lease_get(struct store *st, const char *user_id, const char *instance,
 	    int64_t *ret) ATTR_MUST_CHECK;

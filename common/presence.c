@@ -382,7 +382,7 @@ flush_run(struct writer_job *job, struct store *st)
 	TAILQ_FOREACH(m, &p->work, work) {
 		if (err < 0)
 			return err;
-		err = lease_take(st, m->id, p->instance, m->writing);
+		err = lease_take(st, m->id, p->instance, m->writing, now_ms);
 		if (err > 0)
 			f->n_online += err;
 		is_bye |= m->writing != LEASE_OPEN && m->writing <= now_ms;
@@ -557,16 +557,17 @@ poll_run(struct writer_job *job, struct store *st)
 		if (err != 0)
 			return err;
 		err = lease_take(st, j->user_id, LEASE_POLL,
-		    j->now_ms + p->ttl_ms);
+		    j->now_ms + p->ttl_ms, j->now_ms);
 		j->n_online = err > 0;
 		return err;
 	}
-	/* Taking a lease would set him online first: only who has one says bye. */
+	/* Only who has a lease says bye. */
 	err = lease_get(st, j->user_id, LEASE_POLL, &ends_at);
 	if (err == ERR_NOTFOUND)
 		return 0;
 	if (err >= 0)
-		err = lease_take(st, j->user_id, LEASE_POLL, j->now_ms);
+		err = lease_take(st, j->user_id, LEASE_POLL, j->now_ms,
+		    j->now_ms);
 	if (err >= 0)
 		err = lease_sweep(st, j->now_ms, &next);
 	if (err > 0)
@@ -736,7 +737,8 @@ presence_poll_once(const struct conf *conf, struct store *st,
 		return err < 0 ? err : 0;
 	err = store_write(st);
 	if (err >= 0)
-		err = lease_take(st, user_id, LEASE_POLL, now_ms + ttl_ms);
+		err = lease_take(st, user_id, LEASE_POLL, now_ms + ttl_ms,
+		    now_ms);
 	/* There may be nobody else to do this. */
 	if (err >= 0)
 		err = lease_adopt(st, now_ms, ttl_ms, now_ms);

@@ -86,8 +86,8 @@ test_take_and_sweep(void **state)
 	assert_int_equal(lease_get(db.st, "u", LEASE_POLL, &at), ERR_NOTFOUND);
 	assert_true(at == -1);
 	assert_int_equal(sweep(0, 0), 0);
-	assert_int_equal(lease_take(db.st, "u", LEASE_POLL, 1000), 1);
-	assert_int_equal(lease_take(db.st, "u", LEASE_POLL, 2000), 0);
+	assert_int_equal(lease_take(db.st, "u", LEASE_POLL, 1000, 0), 1);
+	assert_int_equal(lease_take(db.st, "u", LEASE_POLL, 2000, 0), 0);
 	assert_int_equal(lease_get(db.st, "u", LEASE_POLL, &at), 0);
 	assert_true(at == 2000);
 	assert_true(is_online("u"));
@@ -100,18 +100,18 @@ test_take_and_sweep(void **state)
 	assert_int_equal(sweep(3000, 0), 0);
 
 	/* One of two leases ends: he is still here. */
-	assert_int_equal(lease_take(db.st, "v", LEASE_POLL, 1000), 1);
-	assert_int_equal(lease_take(db.st, "v", "ws:1", LEASE_OPEN), 0);
+	assert_int_equal(lease_take(db.st, "v", LEASE_POLL, 1000, 0), 1);
+	assert_int_equal(lease_take(db.st, "v", "ws:1", LEASE_OPEN, 0), 0);
 	assert_int_equal(sweep(5000, 0), 0);
 	assert_true(is_online("v"));
-	assert_int_equal(lease_take(db.st, "v", "ws:1", 6000), 0);
+	assert_int_equal(lease_take(db.st, "v", "ws:1", 6000, 0), 0);
 	assert_int_equal(sweep(5000, 6000), 0);
 	assert_int_equal(sweep(6001, 0), 1);
 	assert_false(is_online("v"));
 
 	/* Both end in one sweep: told once. */
-	assert_int_equal(lease_take(db.st, "w", LEASE_POLL, 1000), 1);
-	assert_int_equal(lease_take(db.st, "w", "ws:1", 1001), 0);
+	assert_int_equal(lease_take(db.st, "w", LEASE_POLL, 1000, 0), 1);
+	assert_int_equal(lease_take(db.st, "w", "ws:1", 1001, 0), 0);
 	assert_int_equal(sweep(2000, 0), 1);
 	assert_int_equal(told("USER_LEFT", "w"), 1);
 }
@@ -122,19 +122,30 @@ test_site_state(void **state)
 {
 	(void)state;
 	testdb_site(&db, "UPDATE users SET is_online = 1 WHERE id = 'w'");
-	assert_int_equal(lease_take(db.st, "u", LEASE_POLL, 1000), 1);
+	assert_int_equal(lease_take(db.st, "u", LEASE_POLL, 1000, 0), 1);
 	assert_int_equal(sweep(1000, 0), 1);
 	assert_true(is_online("w"));
-	/* Set offline by the site meanwhile: nothing is told twice, the next lease tells. */
-	assert_int_equal(lease_take(db.st, "u", LEASE_POLL, 1000), 1);
+	/* Set offline by the site meanwhile: he stays so while he is connected. */
+	assert_int_equal(lease_take(db.st, "u", LEASE_POLL, 1000, 0), 1);
 	testdb_site(&db, "UPDATE users SET is_online = 0 WHERE id = 'u'");
-	assert_int_equal(lease_take(db.st, "u", LEASE_POLL, 1000), 1);
+	assert_int_equal(lease_take(db.st, "u", LEASE_POLL, 1500, 500), 0);
+	assert_int_equal(lease_take(db.st, "u", "ws:1", LEASE_OPEN, 600), 0);
+	assert_int_equal(lease_take(db.st, "u", "ws:1", LEASE_OPEN, 1600), 0);
+	assert_int_equal(lease_take(db.st, "u", "ws:1", 2600, 1600), 0);
+	assert_false(is_online("u"));
+	assert_int_equal(told("USER_LEFT", "u"), 2);
+	/* A grace is no connection, nor is a poll's lease that has ended. */
+	assert_int_equal(lease_take(db.st, "u", LEASE_POLL, 3000, 2000), 1);
 	testdb_site(&db, "UPDATE users SET is_online = 0 WHERE id = 'u'");
-	assert_int_equal(sweep(1000, 0), 0);
-	assert_int_equal(told("USER_LEFT", "u"), 3);
+	assert_int_equal(lease_take(db.st, "u", LEASE_POLL, 4000, 3000), 1);
+	/* Whoever has left already when it is written does not come. */
+	testdb_site(&db, "UPDATE users SET is_online = 0 WHERE id = 'u'");
+	assert_int_equal(lease_take(db.st, "u", LEASE_POLL, 4000, 4000), 0);
+	assert_int_equal(sweep(4000, 0), 0);
+	assert_int_equal(told("USER_LEFT", "u"), 4);
 	/* A user who is gone, or never was. */
-	assert_int_equal(lease_take(db.st, "nobody", LEASE_POLL, 1000), 0);
-	assert_int_equal(lease_take(db.st, "v", LEASE_POLL, 1000), 1);
+	assert_int_equal(lease_take(db.st, "nobody", LEASE_POLL, 1000, 0), 0);
+	assert_int_equal(lease_take(db.st, "v", LEASE_POLL, 1000, 0), 1);
 	testdb_site(&db, "DELETE FROM users WHERE id = 'v'");
 	assert_int_equal(sweep(1000, 0), 0);
 	assert_int_equal(number("SELECT count(*) FROM sw_leases"), 0);
@@ -170,9 +181,9 @@ test_instances(void **state)
 	assert_int_equal(lease_each_instance(db.st, count_instance, &n), 0);
 	assert_int_equal(n, -7);
 
-	assert_int_equal(lease_take(db.st, "u", "a", LEASE_OPEN), 1);
-	assert_int_equal(lease_take(db.st, "u", "b", LEASE_OPEN), 0);
-	assert_int_equal(lease_take(db.st, "v", "a", 1700), 1);
+	assert_int_equal(lease_take(db.st, "u", "a", LEASE_OPEN, 0), 1);
+	assert_int_equal(lease_take(db.st, "u", "b", LEASE_OPEN, 0), 0);
+	assert_int_equal(lease_take(db.st, "v", "a", 1700, 0), 1);
 	assert_int_equal(lease_retire(db.st, "a", 2000), 0);
 	assert_int_equal(lease_retire(db.st, "a", 3000), 0);	/* nothing left */
 	assert_int_equal(lease_get(db.st, "u", "a", &at), 0);
@@ -194,9 +205,9 @@ test_adopt(void **state)
 	(void)state;
 	assert_int_equal(lease_beat(db.st, "dead", 10, 1000), 1);
 	assert_int_equal(lease_beat(db.st, "alive", 11, 9000), 1);
-	assert_int_equal(lease_take(db.st, "u", "dead", LEASE_OPEN), 1);
-	assert_int_equal(lease_take(db.st, "v", "alive", LEASE_OPEN), 1);
-	assert_int_equal(lease_take(db.st, "w", LEASE_POLL, 99000), 1);
+	assert_int_equal(lease_take(db.st, "u", "dead", LEASE_OPEN, 0), 1);
+	assert_int_equal(lease_take(db.st, "v", "alive", LEASE_OPEN, 0), 1);
+	assert_int_equal(lease_take(db.st, "w", LEASE_POLL, 99000, 0), 1);
 	assert_int_equal(lease_adopt(db.st, 10999, 9999, 30000), 0);
 	assert_int_equal(lease_adopt(db.st, 11000, 9999, 30000), 1);
 	assert_int_equal(lease_adopt(db.st, 11000, 9999, 40000), 0);
@@ -225,7 +236,7 @@ test_sweep_bound(void **state)
 	assert_int_equal(store_write(db.st), 0);
 	for (i = 0; i < LEASE_SWEEP_MAX + 5; i++) {
 		(void)snprintf(user, sizeof(user), "x%d", i);
-		assert_int_equal(lease_take(db.st, user, LEASE_POLL, 1000 + i), 0);
+		assert_int_equal(lease_take(db.st, user, LEASE_POLL, 1000 + i, 0), 0);
 	}
 	assert_int_equal(store_commit(db.st), 0);
 	assert_int_equal(lease_sweep(db.st, 100000, &next), 0);
@@ -242,16 +253,16 @@ test_transaction(void **state)
 
 	(void)state;
 	assert_int_equal(store_write(db.st), 0);
-	assert_int_equal(lease_take(db.st, "u", LEASE_POLL, 1000), 1);
+	assert_int_equal(lease_take(db.st, "u", LEASE_POLL, 1000, 0), 1);
 	assert_int_equal(sweep(500, 1000), 0);
 	assert_true(store_is_open(db.st));
 	store_rollback(db.st);
 	assert_false(is_online("u"));
 
-	assert_int_equal(lease_take(db.st, "u", LEASE_POLL, 1000), 1);
+	assert_int_equal(lease_take(db.st, "u", LEASE_POLL, 1000, 0), 1);
 	testdb_site(&db, "BEGIN IMMEDIATE");
 	assert_int_equal(lease_beat(db.st, "a", 1, 1), ERR_BUSY);
-	assert_int_equal(lease_take(db.st, "v", "a", 1), ERR_BUSY);
+	assert_int_equal(lease_take(db.st, "v", "a", 1, 0), ERR_BUSY);
 	assert_int_equal(lease_retire(db.st, "a", 1), ERR_BUSY);
 	assert_int_equal(lease_adopt(db.st, 1, 1, 1), ERR_BUSY);
 	assert_int_equal(lease_sweep(db.st, 2000, &next), ERR_BUSY);
@@ -270,9 +281,9 @@ test_failing(void **state)
 	int64_t n;
 
 	(void)state;
-	assert_int_equal(lease_take(db.st, "u", LEASE_POLL, 1000), 1);
+	assert_int_equal(lease_take(db.st, "u", LEASE_POLL, 1000, 0), 1);
 	testdb_site(&db, "ALTER TABLE sw_leases RENAME TO gone");
-	assert_int_equal(lease_take(db.st, "u", LEASE_POLL, 1000), ERR_SCHEMA);
+	assert_int_equal(lease_take(db.st, "u", LEASE_POLL, 1000, 0), ERR_SCHEMA);
 	assert_int_equal(lease_get(db.st, "u", LEASE_POLL, &n), ERR_SCHEMA);
 	assert_int_equal(lease_sweep(db.st, 1000, &n), ERR_SCHEMA);
 	assert_int_equal(lease_adopt(db.st, 1000, 1, 1), ERR_SCHEMA);

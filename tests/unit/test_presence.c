@@ -213,7 +213,8 @@ leave_behind(struct world *world, const char *instance, int64_t pid,
     int64_t seen_at, const char *user)
 {
 	assert_true(lease_beat(world->db.st, instance, pid, seen_at) >= 0);
-	assert_true(lease_take(world->db.st, user, instance, LEASE_OPEN) >= 0);
+	assert_true(lease_take(world->db.st, user, instance, LEASE_OPEN,
+	    seen_at) >= 0);
 }
 
 static void
