@@ -44,7 +44,8 @@ add_sync(struct answer *a, const char *pos)
 {
 	if (a->n_events > 0)
 		buf_addc(a->body, ',');
-	buf_addf(a->body, "{\"type\":\"SYNC\",\"payload\":{\"id\":\"%s\"}}", pos);
+	buf_addf(a->body, "{\"type\":\"SYNC\",\"payload\":{\"id\":\"%s\"}}",
+	    pos);
 }
 
 void

@@ -17,14 +17,14 @@
 struct buf;
 struct event;
 
-#define ANSWER_BYTES	(512 * 1024)	/* after these no event is begun; the next poll goes on */
-#define ANSWER_STATE	(60 * 1024 * 1024)	/* the same for the present state, which has no next */
+#define ANSWER_BYTES	(512 * 1024)	/* of one answer; the next poll goes on */
+#define ANSWER_STATE	(60 * 1024 * 1024)	/* of the present state: it has no next */
 
 struct answer {
 	struct buf	*body;		/* borrowed; its failure is the answer's */
 	size_t		 max_bytes;
 	int		 n_events;
-	int		 is_full;	/* an event did not fit: there is more after last_pos */
+	int		 is_full;	/* an event did not fit */
 	int		 is_message_last;
 	int64_t		 last_pos;	/* of the last event, 0 without one */
 };
@@ -33,7 +33,7 @@ struct answer {
 struct answer_end {
 	int64_t		 pos;		/* up to which the log was read */
 	int		 is_more;
-	const char	*reset;		/* reason; NULL: the cursor was resumed, or there was none */
+	const char	*reset;		/* reason; NULL: there is none */
 	int		 is_legacy;	/* keeps lastMessageId alone: the SYNC rule holds */
 	int		 is_moved;	/* pos is not where the client is */
 };

@@ -15,12 +15,13 @@ struct writer;
 struct app {
 	const struct conf	*conf;
 	struct shm		*shm;
-	struct writer		*writer;	/* NULL: plain CGI, one request and no threads */
+	struct writer		*writer;	/* NULL: plain CGI, no threads */
 	struct presence		*presence;	/* NULL: plain CGI */
 	struct park		*park;		/* NULL: plain CGI */
-	int			 max_held_here;	/* by descriptors, beside poll.max_held of all */
-	_Atomic unsigned	 generation;	/* grows when another database takes the path */
-	_Atomic int		 is_db_down;	/* the last access failed; logged when it changes */
+	int			 max_held_here;	/* by descriptors */
+	_Atomic int		 held_here;	/* held, or on the way to it */
+	_Atomic unsigned	 generation;	/* grows when the database is replaced */
+	_Atomic int		 is_db_down;	/* the last access failed */
 	_Atomic int		 is_draining;	/* no new holds */
 };
 

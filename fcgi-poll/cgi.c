@@ -1,8 +1,8 @@
 /*
  * Plain CGI (cgi.h): everything is opened for one request, nothing is held.
  *
- * Counters and limits are shared with the long-lived processes where run_dir can be
- * used; where it cannot (shared hosting), this request counts alone.
+ * Counters and limits are shared with the long-lived processes where run_dir
+ * can be used; where it cannot (shared hosting), this request counts alone.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -62,7 +62,10 @@ send_reply(struct reply *rep)
 	return rc;
 }
 
-/* The service cannot answer: the administrator reads why, the client comes back. */
+/*
+ * The service cannot answer: the administrator reads why, the client comes
+ * back.
+ */
 static void
 fail(struct reply *rep, const char *why)
 {
@@ -85,7 +88,7 @@ answer(const struct conf *conf, struct shm *shm, const struct request *req,
 		fail(rep, why);
 		return;
 	}
-	route_handle(&h, req, rep, &hold);	/* without a park there is no hold */
+	route_handle(&h, req, rep, &hold);	/* no park, no hold */
 	handler_close(&h);
 }
 

@@ -20,10 +20,10 @@
 #define MAX_WAIT_MS	1000
 
 struct duty {
-	struct writer_job	 prune;		/* first: the writer knows only this */
+	struct writer_job	 prune;		/* first: all the writer knows */
 	struct app		*app;
 	_Atomic int		 is_pruning;	/* the job is the writer's */
-	_Atomic int		 is_behind;	/* the last batch was a full one */
+	_Atomic int		 is_behind;	/* the last batch was full */
 	int			 removed;	/* writer's thread */
 	int			 has_traffic;
 	int64_t			 next_prune_ms, next_reap_ms;

@@ -11,7 +11,7 @@
 
 #include "attr.h"
 
-#define DUTY_PRUNE_MS	60000	/* between looks at what may be pruned, while there is traffic */
+#define DUTY_PRUNE_MS	60000	/* between two looks, while there is traffic */
 #define DUTY_PRUNE_ROWS	500	/* removed in one transaction */
 
 struct app;

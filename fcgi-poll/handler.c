@@ -1,6 +1,6 @@
 /*
- * Checks that come before a handler's own work (handler.h), and the worker's handles
- * on keys and database.
+ * Checks that come before a handler's own work (handler.h), and the worker's
+ * handles on keys and database.
  */
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -24,7 +24,9 @@
 
 #define BURST	2	/* seconds' worth of polls that may come at once */
 
-/* He was there when the log's head was this: removing him would have moved it. */
+/*
+ * He was there when the log's head was this: removing him would have moved it.
+ */
 struct seen_user {
 	int64_t	head;
 	char	id[AUTH_MAX_USER + 1];
@@ -117,8 +119,8 @@ handler_store(struct handler *h, struct reply *rep)
 /* --- the token --- */
 
 #define WHY_APACHE \
-	"No Authorization header arrived. Apache keeps it from FastCGI and CGI " \
-	"programs: set \"CGIPassAuth On\" for this location."
+	"No Authorization header arrived. Apache keeps it from FastCGI and " \
+	"CGI programs: set \"CGIPassAuth On\" for this location."
 
 int
 handler_check_token(struct handler *h, const struct request *req,

@@ -1,5 +1,6 @@
 /*
- * GET /api/realtime/history: back through a room's messages (protocol.md, section 6).
+ * GET /api/realtime/history: back through a room's messages (protocol.md,
+ * section 6).
  */
 #include <string.h>
 

@@ -34,7 +34,7 @@ struct hold {
 	struct hub_sub		 sub;
 	struct timer		 timer;
 	LIST_ENTRY(hold)	 all;
-	STAILQ_ENTRY(hold)	 queue;		/* from the worker; then: of those to be looked at */
+	STAILQ_ENTRY(hold)	 queue;		/* from the worker; then: to be looked at */
 	struct conn		*conn;		/* NULL for a notice */
 	int64_t			 cursor;	/* where the client is */
 	int64_t			 pos;		/* where the worker read up to */

@@ -2,9 +2,10 @@
  * The keeper (keeper.h).
  *
  * Connections are registered one-shot: an event hands the connection over, and
- * whoever is done with it gives it back.  While the events of one round are looked at,
- * no connection but the event's own may be freed, for a later event of the round may
- * be its; so what workers gave back, the tail and timers come after the round.
+ * whoever is done with it gives it back. While the events of one round are
+ * looked at, no connection but the event's own may be freed, for a later event
+ * of the round may be its; so what workers gave back, the tail and timers come
+ * after the round.
  */
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -35,7 +36,7 @@
 #include "worker.h"
 
 #define ROUND		256	/* events taken at once */
-#define ACCEPT_MAX	64	/* connections taken at once, so that others get their turn */
+#define ACCEPT_MAX	64	/* connections taken in one turn */
 #define WATCH_MS	1000
 
 struct keeper {
@@ -48,7 +49,7 @@ struct keeper {
 	pthread_mutex_t		 lock;
 	struct conn_queue	 conns;		/* {lock} given back */
 	struct hold_queue	 holds;		/* {lock} given */
-	int			 is_woken;	/* {lock} wakefd was written to */
+	int			 is_woken;	/* {lock} wakefd is set */
 	_Atomic int		 is_asked_to_drain;
 	/* The thread's own: */
 	LIST_HEAD(, conn)	 idle;
@@ -58,7 +59,8 @@ struct keeper {
 	int			 tail_fd;	/* registered; -1: none */
 	unsigned		 tail_version;
 	uint64_t		 seq;
-	int64_t			 duty_ms, watch_ms, drain_ms;	/* when next, or at last */
+	int64_t			 duty_ms, watch_ms;	/* when next */
+	int64_t			 drain_ms;		/* when at last */
 	int			 rc;
 };
 
@@ -131,8 +133,8 @@ drop(struct keeper *k, struct conn *c)
 }
 
 /*
- * Waits for events on c.  Where that fails (no memory) c is dropped, but a held one
- * goes on: its hold ends some time.
+ * Waits for events on c. Where that fails (no memory) c is dropped, but a held
+ * one goes on: its hold ends some time.
  */
 static void
 watch(struct keeper *k, struct conn *c, uint32_t events, int wait_s)
@@ -229,8 +231,8 @@ on_idle_event(struct keeper *k, struct conn *c)
 }
 
 /*
- * A client that only shut down its sending side may still read: where the web server
- * passes that on (lighttpd), it gets its answer.
+ * A client that only shut down its sending side may still read: where the web
+ * server passes that on (lighttpd), it gets its answer.
  */
 static void
 on_held_event(struct keeper *k, struct conn *c, uint32_t events)
@@ -292,7 +294,7 @@ rest(struct keeper *k, const char *why)
 {
 	if (timers_set(&k->timers, &k->rest, k,
 	    clock_mono_ms() + KEEPER_REST_MS) < 0)
-		return;		/* accept() fails again, and it is tried again */
+		return;		/* accept() fails again */
 	set_accepting(k, 0);
 	stats_add(k->app->shm, STATS_accept_rests, 1);
 	if (!k->is_resting)
@@ -443,7 +445,7 @@ begin_drain(struct keeper *k, int64_t now_ms)
 {
 	struct conn *c, *next;
 
-	accept_some(k);		/* who was in the kernel's queue gets his answer */
+	accept_some(k);		/* the kernel's queue gets answers */
 	set_accepting(k, 0);
 	k->is_draining = 1;
 	k->drain_ms = now_ms + KEEPER_DRAIN_S * 1000LL;
@@ -481,7 +483,8 @@ wait_for_events(struct keeper *k, struct epoll_event *ev, int64_t wait)
 	struct timespec ts = { .tv_nsec = (long)(wait * 1000) };
 
 	if (wait >= 1000)
-		return epoll_wait(k->epfd, ev, ROUND, (int)((wait + 999) / 1000));
+		return epoll_wait(k->epfd, ev, ROUND,
+		    (int)((wait + 999) / 1000));
 	if (wait > 0)
 		(void)ppoll(&pfd, 1, &ts, NULL);
 	return epoll_wait(k->epfd, ev, ROUND, 0);

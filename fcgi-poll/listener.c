@@ -35,7 +35,9 @@ listener_is_stdin(void)
 
 /* --- unix --- */
 
-/* Somebody listens at addr: 1; a socket that nobody serves: 0; else an error. */
+/*
+ * Somebody listens at addr: 1; a socket that nobody serves: 0; else an error.
+ */
 static int
 is_served(const struct sockaddr_un *addr)
 {
@@ -83,9 +85,9 @@ remove_stale(const struct sockaddr_un *addr, char *why, size_t size)
 }
 
 /*
- * Connecting needs the right to write, so the usual umask of 022 would keep the web
- * server out even if it is in the group: only one that keeps the group out altogether
- * is meant so.
+ * Connecting needs the right to write, so the usual umask of 022 would keep the
+ * web server out even if it is in the group: only one that keeps the group out
+ * altogether is meant so.
  */
 static mode_t
 get_socket_mode(void)
@@ -97,7 +99,9 @@ get_socket_mode(void)
 	return (mask & S_IRWXG) == S_IRWXG ? 0600 : 0660;
 }
 
-/* Nobody can connect before listen(), whatever the mode between bind and chmod. */
+/*
+ * Nobody can connect before listen(), whatever the mode between bind and chmod.
+ */
 static int
 open_unix(const char *path, struct listener *ret, char *why, size_t size)
 {

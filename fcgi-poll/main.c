@@ -1,8 +1,8 @@
 /*
  * fcgi-poll: long polls over FastCGI (or single ones over CGI).
  *
- * Order of start and stop.  Signals are blocked in every thread, and main waits for
- * them; what was opened is closed in reverse.
+ * Order of start and stop. Signals are blocked in every thread, and main waits
+ * for them; what was opened is closed in reverse.
  */
 #include <sys/stat.h>
 
@@ -39,13 +39,15 @@ static const char help[] =
 "  -c FILE  configuration (else $SIDEWIRE_CONF, else " CONF_DEFAULT_FILE ")\n"
 "  -n       check the configuration and exit\n"
 "  -h       this text\n"
-"Starts as FastCGI on descriptor 0 (mod_fcgid, spawn-fcgi, lighttpd bin-path), on a\n"
-"socket passed by systemd or on poll.listen; as CGI when a web server starts it so.\n";
+"Starts as FastCGI on descriptor 0 (mod_fcgid, spawn-fcgi, lighttpd bin-path),\n"
+"on a socket passed by systemd, or on poll.listen; as CGI when a web server\n"
+"starts it so.\n";
 
 static const char nowhere[] =
 "fcgi-poll: there is nothing to listen on.\n"
-"This program is started by a web server, or listens by itself when the configuration\n"
-"says where:  poll.listen = /run/sidewire/poll.sock   (or 127.0.0.1:9000)\n"
+"This program is started by a web server, or listens by itself when the\n"
+"configuration says where:\n"
+"             poll.listen = /run/sidewire/poll.sock   (or 127.0.0.1:9000)\n"
 "  by hand:   SIDEWIRE_POLL_LISTEN=/tmp/poll.sock fcgi-poll\n"
 "  otherwise: spawn-fcgi -s /tmp/poll.sock -b 1024 -n -- fcgi-poll\n"
 "See fcgi-poll(8).\n";
@@ -61,8 +63,10 @@ struct service {
 	sigset_t		 signals;
 };
 
-/* A descriptor 0, 1 or 2 that was closed would be given to the database, and what is
- * printed would land in it. */
+/*
+ * A descriptor 0, 1 or 2 that was closed would be given to the database, and
+ * what is printed would land in it.
+ */
 static void
 fill_std_fds(void)
 {
@@ -75,7 +79,9 @@ fill_std_fds(void)
 		(void)close(fd);
 }
 
-/* Everything up to here said why on failure; with threads there is nobody else. */
+/*
+ * Everything up to here said why on failure; with threads there is nobody else.
+ */
 static int
 open_all(struct service *s, char *why, size_t size)
 {

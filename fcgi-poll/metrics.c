@@ -2,9 +2,9 @@
  * GET /api/realtime/metrics: the counters of all processes as Prometheus text
  * (protocol.md, section 6).
  *
- * For loopback, or a token with scope metrics.  Behind a second proxy on the same
- * machine every address is loopback: where a header says that somebody else is meant,
- * the address proves nothing.
+ * For loopback, or a token with scope metrics. Behind a second proxy on the
+ * same machine every address is loopback: where a header says that somebody
+ * else is meant, the address proves nothing.
  */
 #include <string.h>
 

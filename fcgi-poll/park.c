@@ -1,8 +1,8 @@
 /*
  * Held polls (park.h).
  *
- * The hub wakes while it is being fed and may not be changed then: whoever is woken is
- * queued, and answered when the batch is through.
+ * The hub wakes while it is being fed and may not be changed then: whoever is
+ * woken is queued, and answered when the batch is through.
  */
 #include <search.h>
 #include <stdatomic.h>
@@ -23,7 +23,7 @@
 #include "stats.h"
 #include "tail.h"
 
-#define HELD_BYTES	(128 * 1024)	/* of one answer: what a socket takes at once */
+#define HELD_BYTES	(128 * 1024)	/* of one answer: what a socket takes */
 
 struct park {
 	struct app		*app;
@@ -32,7 +32,7 @@ struct park {
 	struct timers		 timers;
 	LIST_HEAD(, hold)	 all;
 	struct hold_queue	 queue;		/* is_queued: to be looked at */
-	void			*by_client;	/* tsearch(3) root of named holds */
+	void			*by_client;	/* tsearch(3): named holds */
 	_Atomic int		 held;
 	unsigned		 fd_version;
 	uint64_t		 traffic;
@@ -42,7 +42,9 @@ struct park {
 
 /* --- ending a hold --- */
 
-/* Queues it to be looked at; a reason to end is not replaced by a mere waking. */
+/*
+ * Queues it to be looked at; a reason to end is not replaced by a mere waking.
+ */
 static void
 look_at(struct park *p, struct hold *hold, enum hold_end why)
 {
@@ -129,6 +131,7 @@ forget(struct park *p, struct hold *hold)
 		atomic_fetch_sub(&p->held, 1);
 	}
 	(void)shm_add_held(p->app->shm, -1);
+	atomic_fetch_sub(&p->app->held_here, 1);
 	hold_free(hold);
 }
 
@@ -170,7 +173,8 @@ settle(struct park *p, struct hold *hold)
 	if (n == 0 && (hold->end == HOLD_WOKEN || hold->end == HOLD_WAITS)) {
 		hold->end = HOLD_WAITS;
 		reply_release(&rep);
-		if (hub_has_news(&hold->sub))	/* a long stretch that it may not see */
+		/* A long stretch that it may not see: on with the next part. */
+		if (hub_has_news(&hold->sub))
 			look_at(p, hold, HOLD_WOKEN);
 		return;
 	}

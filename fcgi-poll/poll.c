@@ -1,7 +1,8 @@
 /*
- * The poll (poll.h).  Cheap answers first: a cursor that is the tail's head needs no
- * page of the log, and a user who was there when the head was this is still there.  Otherwise one read transaction gives the position and the page, or the
- * position and the present state.
+ * The poll (poll.h). Cheap answers first: a cursor that is the tail's head
+ * needs no page of the log, and a user who was there when the head was this is
+ * still there. Otherwise one read transaction gives the position and the page,
+ * or the position and the present state.
  */
 #include <stdatomic.h>
 #include <string.h>
@@ -15,7 +16,6 @@
 #include "eventlog.h"
 #include "hold.h"
 #include "log.h"
-#include "park.h"
 #include "poll.h"
 #include "presence.h"
 #include "query.h"
@@ -133,9 +133,9 @@ may_wait(const struct polling *p)
 }
 
 /*
- * Whether the client has everything.  The tail may be a moment late: one who waits is
- * told when it comes, but one who does not has just committed something, perhaps, and
- * looks for it, so there the log itself is asked.
+ * Whether the client has everything. The tail may be a moment late: one who
+ * waits is told when it comes, but one who does not has just committed
+ * something, perhaps, and looks for it, so there the log itself is asked.
  */
 static int
 is_up_to_date(struct polling *p, struct store *st)
@@ -179,11 +179,15 @@ look(struct polling *p)
 	return 0;
 }
 
-/* The token's end; one that has passed within the leeway counts to the leeway's end. */
+/*
+ * The token's end; one that has passed within the leeway counts to the leeway's
+ * end.
+ */
 static int64_t
 left_ms(const struct polling *p)
 {
-	int64_t ends_ms = p->claims.expires_at_s * 1000, now_ms = clock_wall_ms();
+	int64_t ends_ms = p->claims.expires_at_s * 1000;
+	int64_t now_ms = clock_wall_ms();
 
 	if (ends_ms <= now_ms)
 		ends_ms += p->h->app->conf->jwt_leeway_s * 1000LL;
@@ -207,6 +211,22 @@ may_hold(const struct polling *p)
 	    atomic_load(&p->h->app->is_draining) == 0;
 }
 
+/*
+ * Counts one more that is held; park.c counts it off. 0: there are too many.
+ */
+static int
+reserve(struct app *app)
+{
+	int here = atomic_fetch_add(&app->held_here, 1) + 1;
+
+	if (shm_add_held(app->shm, 1) <= app->conf->poll_max_held &&
+	    here <= app->max_held_here)
+		return 1;
+	(void)shm_add_held(app->shm, -1);
+	atomic_fetch_sub(&app->held_here, 1);
+	return 0;
+}
+
 /* A hold for this poll, or NULL: it is answered now. */
 static struct hold *
 hold(struct polling *p)
@@ -222,9 +242,7 @@ hold(struct polling *p)
 	if (wait_ms == 0 || hold_new(p->claims.user_id, p->q.client,
 	    p->rep->origin, p->q.rooms, p->q.n_rooms, &hold) < 0)
 		return NULL;
-	if (shm_add_held(app->shm, 1) > app->conf->poll_max_held ||
-	    park_held(app->park) >= app->max_held_here) {
-		(void)shm_add_held(app->shm, -1);
+	if (!reserve(app)) {
 		stats_add(app->shm, STATS_polls_refused_hold, 1);
 		hold_free(hold);
 		return NULL;
@@ -245,7 +263,7 @@ notice(const struct polling *p)
 	struct hold *hold;
 
 	if (p->q.client == NULL || p->h->app->park == NULL ||
-	    park_held(p->h->app->park) == 0)
+	    atomic_load(&p->h->app->held_here) == 0)
 		return NULL;
 	/* Without memory an older hold just stays to its deadline. */
 	if (hold_new(p->claims.user_id, p->q.client, NULL, NULL, 0, &hold) < 0)

@@ -1,6 +1,6 @@
 /*
- * Writing an answer (reply.h).  A body that could not be built (no memory, over the
- * ceiling) becomes a problem here, so that no handler has to care.
+ * Writing an answer (reply.h). A body that could not be built (no memory, over
+ * the ceiling) becomes a problem here, so that no handler has to care.
  */
 #include <string.h>
 
@@ -180,7 +180,7 @@ static void
 add_stream(struct buf *b, int id, const struct buf *head, const char *body,
     size_t body_len)
 {
-	size_t n = REPLY_MAX_RECORD - head->len;	/* of body in this record */
+	size_t n = REPLY_MAX_RECORD - head->len;	/* of body in this */
 
 	if (n > body_len)
 		n = body_len;
@@ -199,7 +199,7 @@ add_stream(struct buf *b, int id, const struct buf *head, const char *body,
 void
 reply_print_fcgi(struct reply *rep, int request_id, struct buf *ret)
 {
-	static const unsigned char done[8];	/* status 0, FCGI_REQUEST_COMPLETE */
+	static const unsigned char done[8];	/* FCGI_REQUEST_COMPLETE */
 	struct buf head;
 
 	check_body(rep);

@@ -25,7 +25,7 @@ struct reply {
 	unsigned	 allow;		/* methods (request.h) for Allow; 0: no such header */
 	int		 is_preflight;
 	int		 is_head;	/* the body is not sent */
-	const char	*origin;	/* borrowed: for Access-Control-Allow-Origin; NULL: none */
+	const char	*origin;	/* borrowed: allowed by CORS; NULL */
 	struct buf	 body;
 };
 

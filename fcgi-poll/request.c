@@ -1,7 +1,7 @@
 /*
- * Reading a request (request.h).  The FastCGI library ends here: it reads and parses
- * records from a descriptor that we accepted ourselves, and gives the descriptor
- * back before there is an answer.
+ * Reading a request (request.h). The FastCGI library ends here: it reads and
+ * parses records from a descriptor that we accepted ourselves, and gives the
+ * descriptor back before there is an answer.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -105,8 +105,10 @@ request_parse(char *const *envp, struct request *ret)
 	find_params(envp, p);
 	if (p[P_METHOD][0] == '\0')
 		return ERR_INVAL;
-	/* REQUEST_URI is what the client asked for, whatever rewriting, mounting
-	 * and CGI rules made of it; not every server sets it. */
+	/*
+	 * REQUEST_URI is what the client asked for, whatever rewriting,
+	 * mounting and CGI rules made of it; not every server sets it.
+	 */
 	path_len = strcspn(p[P_URI], "?");
 	mark = p[P_URI][path_len] == '?' ? p[P_URI] + path_len + 1 : "";
 	query = p[P_QUERY][0] != '\0' ? p[P_QUERY] : mark;
@@ -146,16 +148,19 @@ request_release(struct request *req)
 int
 request_init(void)
 {
-	/* When it closes a connection itself, after a request that broke off, it
-	 * would wait this long (ms, initially 2000) for the peer to close first. */
+	/*
+	 * When it closes a connection itself, after a request that broke off,
+	 * it would wait this long (ms, initially 2000) for the peer to close
+	 * first.
+	 */
 	if (setenv("LIBFCGI_OS_CLOSE_POLL_TIMEOUT", "0", 1) < 0)
 		return ERR_IO;
 	return FCGX_Init() == 0 ? 0 : ERR_IO;
 }
 
 /*
- * Reads the body to its end: what is left unread would make the socket of a held
- * request readable, and turn its closing into a reset.
+ * Reads the body to its end: what is left unread would make the socket of a
+ * held request readable, and turn its closing into a reset.
  */
 static int
 drain(FCGX_Request *r, int *ret_is_too_large)

@@ -49,7 +49,10 @@ find(const char *path)
 	return NULL;
 }
 
-/* A foreign origin gets its answer without CORS headers; its browser keeps it back. */
+/*
+ * A foreign origin gets its answer without CORS headers; its browser keeps it
+ * back.
+ */
 static const char *
 allowed_origin(const struct conf *conf, const char *origin)
 {

@@ -1,5 +1,6 @@
 /*
- * GET /api/realtime/status: which transports there are (protocol.md, section 6).
+ * GET /api/realtime/status: which transports there are (protocol.md, section
+ * 6).
  *
  * Needs no token: front ends ask before they have one.
  */

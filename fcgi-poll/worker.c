@@ -1,5 +1,6 @@
 /*
- * Workers (worker.h): a queue of readable connections, and threads that take them.
+ * Workers (worker.h): a queue of readable connections, and threads that take
+ * them.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -25,7 +26,7 @@ struct worker {
 	struct handler		 handler;
 	pthread_t		 thread;
 	int			 is_started;
-	_Atomic int64_t		 reading_since_ms;	/* 0: it does not read */
+	_Atomic int64_t		 reading_since_ms;	/* 0: it does not */
 };
 
 struct workers {
@@ -163,10 +164,10 @@ run(void *arg)
 }
 
 /*
- * A peer that sends a byte now and then keeps each read within its time-out.  The
- * signal makes the read fail, whatever descriptor it is on by now: closing or
- * shutting it down from here could hit a newer one of the same number.  One that
- * comes between two reads is repeated with the next look.
+ * A peer that sends a byte now and then keeps each read within its time-out.
+ * The signal makes the read fail, whatever descriptor it is on by now: closing
+ * or shutting it down from here could hit a newer one of the same number. One
+ * that comes between two reads is repeated with the next look.
  */
 void
 workers_watch(struct workers *ws, int64_t now_mono_ms)
@@ -218,7 +219,8 @@ workers_open(struct app *app, int n, struct workers **ret, char *why,
 int
 workers_start(struct workers *ws, const struct worker_ops *ops, void *arg)
 {
-	struct sigaction sa = { .sa_handler = on_interrupt };	/* no SA_RESTART */
+	/* Without SA_RESTART: read() is to fail. */
+	struct sigaction sa = { .sa_handler = on_interrupt };
 	struct worker *w;
 	int i;
 

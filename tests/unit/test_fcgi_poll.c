@@ -1,6 +1,6 @@
 /*
- * Answers of polls: how they are composed (SYNC in all its cases), how long they are
- * held, and what ends a hold, on a real database.
+ * Answers of polls: how they are composed (SYNC in all its cases), how long
+ * they are held, and what ends a hold, on a real database.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,7 +10,6 @@
 #include <cmocka.h>
 
 #include <poll.h>
-#include <stdatomic.h>
 
 #include "../../fcgi-poll/answer.h"
 #include "../../fcgi-poll/app.h"
@@ -34,8 +33,10 @@
 #define SYNC	"{\"type\":\"SYNC\",\"payload\":{\"id\":\"" TS "\"}}"
 #define END	"],\"timestamp\":\"" TS "\""
 
-/* Events by letter: m a message, e a message's edit, u a user, p a published event that
- * calls itself NEW_MESSAGE. */
+/*
+ * Events by letter: m a message, e a message's edit, u a user, p a published
+ * event that calls itself NEW_MESSAGE.
+ */
 static void
 add_events(struct answer *a, const char *events)
 {
@@ -83,7 +84,10 @@ test_compose(void **state)
 		{ "me", 1, 1, 0, NULL, "{\"events\":[m,e," SYNC END "}" },
 		{ "p", 1, 1, 0, NULL, "{\"events\":[p," SYNC END "}" },
 		{ "u", 1, 0, 0, NULL, "{\"events\":[u," SYNC END "}" },
-		/* its cursor was bad: it needs a good one, even of an empty state */
+		/*
+		 * its cursor was bad: it needs a good one, even of an empty
+		 * state
+		 */
 		{ "u", 1, 0, 0, "unknown", "{\"events\":[u," SYNC END
 		    ",\"reset\":\"unknown\"}" },
 		{ "", 1, 0, 0, "ahead", "{\"events\":[" SYNC END
@@ -258,6 +262,7 @@ teardown(void **state)
 	park_drain(w->app.park);
 	assert_int_equal(park_held(w->app.park), 0);
 	assert_int_equal(shm_held(w->app.shm), 0);
+	assert_int_equal(w->app.held_here, 0);
 	park_close(w->app.park);
 	shm_close(w->app.shm);
 	testdb_close(&w->db);
@@ -278,6 +283,7 @@ enter(struct world *w, const char *user, const char *client, int i,
 	hold->limit = 100;
 	hold->seq = (uint64_t)i;
 	(void)shm_add_held(w->app.shm, 1);
+	w->app.held_here++;
 	park_enter(w->app.park, hold);
 	return hold;
 }
@@ -361,12 +367,15 @@ test_hold_late(void **state)
 	hold->deadline_mono_ms = clock_mono_ms() + 20000;
 	hold->limit = 100;
 	(void)shm_add_held(w->app.shm, 1);
+	w->app.held_here++;
 	park_enter(w->app.park, hold);
 	assert_int_equal(w->answers, 1);
 	assert_non_null(strstr(w->body, "\"m1\""));
 }
 
-/* An event that he may not see leaves him waiting; the position moves with it. */
+/*
+ * An event that he may not see leaves him waiting; the position moves with it.
+ */
 static void
 test_hold_unseen(void **state)
 {

@@ -94,7 +94,8 @@ test_flags(void **state)
 		    NULL }, 1, 0 },
 		{ { "REQUEST_METHOD=GET", "SERVER_SOFTWARE=nginx/1.22",
 		    "HTTP_X_FORWARDED_FOR=::1", NULL }, 0, 1 },
-		{ { "REQUEST_METHOD=GET", "HTTP_FORWARDED=for=a", NULL }, 0, 1 },
+		{ { "REQUEST_METHOD=GET", "HTTP_FORWARDED=for=a", NULL },
+		    0, 1 },
 		{ { "REQUEST_METHOD=GET", "HTTP_X_REAL_IP=a", NULL }, 0, 1 },
 	};
 	struct request req;

@@ -1,6 +1,6 @@
 /*
- * From a request to its reply: paths, methods, CORS, tokens, and the handlers, on a
- * real database, in the manner of one CGI request after another.
+ * From a request to its reply: paths, methods, CORS, tokens, and the handlers,
+ * on a real database, in the manner of one CGI request after another.
  */
 #include <stdarg.h>
 #include <stddef.h>

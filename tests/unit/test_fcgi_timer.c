@@ -1,5 +1,6 @@
 /*
- * Deadlines: the order they are taken in, whatever was set, moved and cancelled.
+ * Deadlines: the order they are taken in, whatever was set, moved and
+ * cancelled.
  */
 #include <stdarg.h>
 #include <stddef.h>
