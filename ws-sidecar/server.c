@@ -11,7 +11,10 @@
  * - Under libev its timers run only after an event of its own: server_tick() makes
  *   one, each second.  Pings and hang-ups are not its but session.c's: its own would walk a list as
  *   long as there are connections for each pong.
- * - Closing with a code works from the WRITEABLE callback only.
+ * - Closing by its own means, it hangs up behind the close frame without waiting for
+ *   the peer's, and what the peer sent meanwhile becomes a reset that may overtake the
+ *   frame.  So the frame is made here, and the peer's awaited (RFC 6455 section 7.1.1);
+ *   session.c drops who does not send one.
  */
 #include <ev.h>
 #include <libwebsockets.h>
@@ -33,6 +36,7 @@
 #define OUT_MAX		(4 * 1024 * 1024)	/* answers and one event at least */
 #define OUT_KEEP	(256 * 1024)		/* the buffer shrinks to this */
 #define TIMEOUT_S	10	/* of a handshake, of a closing handshake */
+#define OP_CLOSE	0x88	/* FIN and the opcode */
 #define V1		"sidewire.v1"
 
 struct server {
@@ -50,6 +54,7 @@ struct conn {
 	struct lws	*wsi;
 	struct session	*session;
 	int		 close_code;		/* 0: stay */
+	int		 is_close_sent;
 	int		 peer_code;		/* of the peer's close frame */
 	char		 close_reason[64];
 };
@@ -297,6 +302,20 @@ on_established(struct server *srv, struct lws *wsi, struct conn *conn)
 	    -1 : 0;
 }
 
+/* A close frame: code and reason (RFC 6455 section 5.5.1). */
+static void
+add_close(struct conn *conn, struct buf *out)
+{
+	size_t len = strlen(conn->close_reason);
+
+	buf_addc(out, (char)OP_CLOSE);
+	buf_addc(out, (char)(len + 2));		/* under 126 */
+	buf_addc(out, (char)(conn->close_code >> 8));
+	buf_addc(out, (char)(conn->close_code & 0xff));
+	buf_add(out, conn->close_reason, len);
+	conn->is_close_sent = 1;
+}
+
 static int
 on_writeable(struct server *srv, struct lws *wsi, struct conn *conn)
 {
@@ -305,20 +324,20 @@ on_writeable(struct server *srv, struct lws *wsi, struct conn *conn)
 
 	if (conn->session == NULL)
 		return -1;
+	if (conn->is_close_sent)
+		return 0;
 	buf_reset(out);
 	buf_add(out, pre, sizeof(pre));
 	session_write(conn->session, out);
+	if (conn->close_code != 0 && !conn->is_close_sent)
+		add_close(conn, out);
 	if (buf_err(out) == 0 && out->len > sizeof(pre) &&
 	    lws_write(wsi, (unsigned char *)out->p + sizeof(pre),
 	    out->len - sizeof(pre), LWS_WRITE_HTTP) < 0)
 		return -1;
 	if (out->cap > OUT_KEEP)
 		buf_release(out);
-	if (conn->close_code == 0)
-		return 0;
-	lws_close_reason(wsi, (enum lws_close_status)conn->close_code,
-	    (unsigned char *)conn->close_reason, strlen(conn->close_reason));
-	return -1;
+	return 0;
 }
 
 static int
@@ -352,7 +371,8 @@ callback(struct lws *wsi, enum lws_callback_reasons reason, void *user,
 		if (len >= 2)
 			conn->peer_code = ((unsigned char *)in)[0] << 8 |
 			    ((unsigned char *)in)[1];
-		return 0;
+		/* The answer to ours ends it; one of its own is answered. */
+		return conn->is_close_sent ? -1 : 0;
 	case LWS_CALLBACK_CLOSED:
 		session_free(conn->session, conn->peer_code);
 		conn->session = NULL;
