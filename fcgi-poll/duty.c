@@ -20,7 +20,7 @@
 #define MAX_WAIT_MS	1000
 
 struct duty {
-	struct writer_job	 prune;		/* first: all the writer knows */
+	struct writer_job	 prune;		/* first: the writer's part */
 	struct app		*app;
 	_Atomic int		 is_pruning;	/* the job is the writer's */
 	_Atomic int		 is_behind;	/* the last batch was full */

@@ -39,7 +39,7 @@ static const char help[] =
 "  -c FILE  configuration (else $SIDEWIRE_CONF, else " CONF_DEFAULT_FILE ")\n"
 "  -n       check the configuration and exit\n"
 "  -h       this text\n"
-"Starts as FastCGI on descriptor 0 (mod_fcgid, spawn-fcgi, lighttpd bin-path),\n"
+"Starts as FastCGI on descriptor 0 (mod_fcgid, spawn-fcgi, lighttpd),\n"
 "on a socket passed by systemd, or on poll.listen; as CGI when a web server\n"
 "starts it so.\n";
 
