@@ -124,7 +124,7 @@ export class Site {
 
 	async startLighttpd() {
 		const include = fs.readFileSync(path.join(DEPLOY, 'lighttpd/sidewire.conf'), 'utf8')
-			.replace('/run/sidewire/poll.sock', this.pollSocket).replace('8081', String(this.wsPort));
+			.replaceAll('/run/sidewire/poll.sock', this.pollSocket).replaceAll('8081', String(this.wsPort));
 		fs.writeFileSync(path.join(this.dir, 'sidewire-lighttpd.conf'), include);
 		fs.mkdirSync(path.join(this.dir, 'www'), { recursive: true });
 		fs.writeFileSync(path.join(this.dir, 'lighttpd.conf'), `
