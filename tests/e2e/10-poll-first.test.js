@@ -407,7 +407,6 @@ test('what is not well formed is 400', async (t) => {
 	}
 	const long = await site.request('GET', `/api/realtime/poll?x=${'y'.repeat(20000)}`, { token: site.token('carol') });
 	assert.ok([400, 413, 414, 431].includes(long.status), String(long.status));
-	await site.poller.stop();
 });
 
 test('a token is asked for, and who has one may ask only so often', async (t) => {

@@ -30,11 +30,13 @@ export const begin = (id, keep) => record(BEGIN, id, [0, 1, keep ? 1 : 0, 0, 0, 
 
 // A whole request.  keep: FCGI_KEEP_CONN.
 export function request(id, env, { keep = false, body = '' } = {}) {
-	const input = Buffer.from(body);
-	const parts = [begin(id, keep), record(PARAMS, id, nameValues(env), 3), record(PARAMS, id)];
-	for (let at = 0; at < input.length; at += 65535)
-		parts.push(record(STDIN, id, input.subarray(at, at + 65535)));
-	return Buffer.concat([...parts, record(STDIN, id)]);
+	const stream = (type, content) => {
+		const records = [];
+		for (let at = 0; at < content.length; at += 65535)
+			records.push(record(type, id, content.subarray(at, at + 65535), 3));
+		return [...records, record(type, id)];
+	};
+	return Buffer.concat([begin(id, keep), ...stream(PARAMS, nameValues(env)), ...stream(STDIN, Buffer.from(body))]);
 }
 
 // The environment of a GET.
@@ -129,7 +131,7 @@ export class Connection {
 	async ask(env, options = {}) {
 		const id = options.id ?? 1;
 		this.write(request(id, env, options));
-		const a = await this.answer(env.REQUEST_URI);
+		const a = await this.answer(env.REQUEST_URI.slice(0, 100));
 		if (a.id !== id)
 			throw new Error(`answer to ${a.id} instead of ${id}`);
 		return a;
