@@ -2,8 +2,9 @@
  * frame - client frames in, answers out.
  *
  * json-c parses strictly; the payload of a ping is echoed from the text itself,
- * because printing it again would change numbers.  Answers are short and of fixed
- * shape, so they are printed by hand; strings go through event_print_string().
+ * because printing it again would change numbers.  Answers are short and of
+ * fixed shape, so they are printed by hand; strings go through
+ * event_print_string().
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -28,9 +29,9 @@ static const struct {
 };
 
 /*
- * A step over one value of text that json-c has accepted: from its first byte to
- * the ',' , '}' or ']' that ends it.  Within a valid text only strings and depth
- * matter.
+ * A step over one value of text that json-c has accepted: from its first byte
+ * to the ',' , '}' or ']' that ends it.  Within a valid text only strings and
+ * depth matter.
  */
 static size_t
 skip_value(const char *s, size_t at, size_t len)
@@ -94,7 +95,8 @@ find_payload(const char *s, size_t len, size_t *ret_from, size_t *ret_to)
 		end = skip_value(s, at, len);
 		/* A member is a string, a colon and a value. */
 		colon = at + sizeof(name) - 1;
-		if (colon < end && memcmp(s + at, name, sizeof(name) - 1) == 0) {
+		if (colon < end &&
+		    memcmp(s + at, name, sizeof(name) - 1) == 0) {
 			while (colon < end && s[colon] != ':')
 				colon++;
 			colon++;
@@ -360,8 +362,8 @@ print_expiry(struct buf *b, const char *type, int64_t expires_at_s)
 		s = 0;
 	if (s > CLOCK_POS_MAX / 1000000)
 		s = CLOCK_POS_MAX / 1000000;
-	buf_addf(b, "{\"type\":\"%s\",\"payload\":{\"expiresAt\":\"%s\"}}", type,
-	    clock_print_pos(s * 1000000, at));
+	buf_addf(b, "{\"type\":\"%s\",\"payload\":{\"expiresAt\":\"%s\"}}",
+	    type, clock_print_pos(s * 1000000, at));
 }
 
 void

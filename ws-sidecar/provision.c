@@ -1,8 +1,8 @@
 /*
  * provision - makes the user of a token who is not there yet (auth.provision).
  *
- * That is a commit, and commits wait for the disk: so the writer's thread makes it,
- * and the service thread goes on with the session when it has been told.
+ * That is a commit, and commits wait for the disk: so the writer's thread makes
+ * it, and the service thread goes on with the session when it has been told.
  */
 #include <stdlib.h>
 
@@ -12,7 +12,7 @@
 #include "writer.h"
 
 struct job {
-	struct writer_job	 job;		/* first: the writer knows only this */
+	struct writer_job	 job;		/* first */
 	struct provision	 p;
 	struct clients		*clients;
 	struct auth_claims	 claims;

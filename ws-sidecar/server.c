@@ -2,22 +2,22 @@
  * server - the only file that knows libwebsockets (4.1.6 in Debian 12).
  *
  * What is particular about it:
- * - A session's frames are made in session_out.c and go out in one lws_write() as
- *   LWS_WRITE_HTTP, which on an established socket passes bytes through unframed;
- *   what the kernel does not take, the library keeps and sends first.
- * - It answers `Upgrade: h2c` on a plain port, and used memory after freeing it on an
- *   unknown Upgrade: so CONFIRM_UPGRADE refuses all but the literal "websocket", and
- *   does not look at `in`.
- * - Under libev its timers run only after an event of its own: server_tick() makes
- *   one, each second.  Pings and hang-ups are not its but session.c's: its own would walk a list as
- *   long as there are connections for each pong.
- * - Closing by its own means, it hangs up behind the close frame without waiting for
- *   the peer's, and what the peer sent meanwhile becomes a reset that may overtake the
- *   frame.  So the frame is made here, and the peer's awaited (RFC 6455 section 7.1.1);
- *   session.c drops who does not send one.
+ * - A session's frames are made in session_out.c and go out in one lws_write()
+ *   as LWS_WRITE_HTTP, which on an established socket passes bytes through
+ *   unframed; what the kernel does not take, the library keeps and sends first.
+ * - It answers `Upgrade: h2c` on a plain port, and used memory after freeing it
+ *   on an unknown Upgrade: so CONFIRM_UPGRADE refuses all but the literal
+ *   "websocket", and does not look at `in`.
+ * - Under libev its timers run only after an event of its own: server_tick()
+ *   makes one, each second.  Pings and hang-ups are not its but session.c's:
+ *   its own would walk a list as long as there are connections for each pong.
+ * - Closing by its own means, it hangs up behind the close frame without
+ *   waiting for the peer's, and what the peer sent meanwhile becomes a reset
+ *   that may overtake the frame.  So the frame is made here, and the peer's
+ *   awaited (RFC 6455 section 7.1.1); session.c drops who does not send one.
  */
-#include <ev.h>
 #include <libwebsockets.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,7 +33,7 @@
 #include "upgrade.h"
 
 #define HEADER_MAX	16384	/* of one request: a token may have 8 KiB */
-#define OUT_MAX		(4 * 1024 * 1024)	/* answers and one event at least */
+#define OUT_MAX		(4 * 1024 * 1024)	/* answers and an event */
 #define OUT_KEEP	(256 * 1024)		/* the buffer shrinks to this */
 #define TIMEOUT_S	10	/* of a handshake, of a closing handshake */
 #define OP_CLOSE	0x88	/* FIN and the opcode */
@@ -46,7 +46,7 @@ struct server {
 	struct ev_loop			*loop;
 	struct lws_context		*context;
 	struct lws_vhost		*vhost;
-	struct buf			 out;	/* for one connection at a time */
+	struct buf			 out;	/* of one at a time */
 };
 
 /* The library's memory of a connection, zeroed by it. */
@@ -77,7 +77,8 @@ want_write(void *arg)
 {
 	struct conn *conn = arg;
 
-	(void)lws_callback_on_writable(conn->wsi);	/* fails on closed ones */
+	/* It fails on closed ones. */
+	(void)lws_callback_on_writable(conn->wsi);
 }
 
 static void
@@ -189,7 +190,8 @@ send_http(struct lws *wsi, const struct health_answer *answer,
 
 /*
  * Refuses a handshake.  The library has not noted the request's version yet and
- * would answer as HTTP/1.0, which clients do not take; so this one is written here.
+ * would answer as HTTP/1.0, which clients do not take; so this one is written
+ * here.
  */
 static int
 refuse_upgrade(struct lws *wsi, enum problem problem, const char *detail)
@@ -297,7 +299,7 @@ on_established(struct server *srv, struct lws *wsi, struct conn *conn)
 	upgrade_print_ip(peer, header(wsi, WSI_TOKEN_X_FORWARDED_FOR,
 	    forwarded, sizeof(forwarded)), ip);
 	req.ip = ip;
-	/* On failure the connection just ends: there is no memory to say why. */
+	/* On failure it just ends: there is no memory to say why. */
 	return session_new(srv->clients, conn, &req, &q, &conn->session) < 0 ?
 	    -1 : 0;
 }
@@ -387,7 +389,7 @@ callback(struct lws *wsi, enum lws_callback_reasons reason, void *user,
 
 /* --- the context --- */
 
-/* Its lines may quote requests, and a peer can cause them: nothing for the journal. */
+/* Its lines may quote requests, and a peer can cause them. */
 static void
 on_log(int level, const char *line)
 {

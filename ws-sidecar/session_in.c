@@ -1,6 +1,6 @@
 /*
- * session_in - what a client sends: pieces put together to messages, messages read
- * as frames, frames answered.
+ * session_in - what a client sends: pieces put together to messages, messages
+ * read as frames, frames answered.
  */
 #include <string.h>
 

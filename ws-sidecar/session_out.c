@@ -1,10 +1,10 @@
 /*
  * session_out - what a client is sent next.
  *
- * Order: answers, ping, the present state, events, sync.  A session writes whole
- * RFC 6455 frames (section 5.2; a server's are not masked) into a buffer that all
- * sessions share, so that everything that waits for a client goes out in one write
- * and an idle client holds no buffer.
+ * Order: answers, ping, the present state, events, sync.  A session writes
+ * whole RFC 6455 frames (section 5.2; a server's are not masked) into a buffer
+ * that all sessions share, so that everything that waits for a client goes out
+ * in one write and an idle client holds no buffer.
  */
 #include <string.h>
 
@@ -67,7 +67,7 @@ add_state(struct event *ev, void *arg)
 	return buf_err(&s->state);
 }
 
-/* The one thing that is built ahead for a client, bounded, and freed when sent. */
+/* The one thing that is built ahead, bounded, and freed when it was sent. */
 int
 session_build_state(struct session *s, int64_t *ret_pos)
 {

@@ -35,7 +35,8 @@ test_ignored(void **state)
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 		assert_int_equal(frame_parse(cases[i], strlen(cases[i]), &f),
 		    ERR_INVAL);
-	assert_int_equal(frame_parse("{\"type\":\"ping\"}\0", 16, &f), ERR_INVAL);
+	assert_int_equal(frame_parse("{\"type\":\"ping\"}\0", 16, &f),
+	    ERR_INVAL);
 }
 
 static void
@@ -53,7 +54,8 @@ test_types(void **state)
 		{ "{\"type\":\"send\",\"payload\":{}}", FRAME_UNKNOWN, 0 },
 		{ "{\"type\":\"auth\"}", FRAME_AUTH, 1 },
 		{ "{\"type\":\"auth\",\"payload\":[]}", FRAME_AUTH, 1 },
-		{ "{\"type\":\"auth\",\"payload\":{\"token\":1}}", FRAME_AUTH, 1 },
+		{ "{\"type\":\"auth\",\"payload\":{\"token\":1}}",
+		    FRAME_AUTH, 1 },
 		{ "{\"type\":\"auth\",\"payload\":{\"token\":\"a\\u0000b\"}}",
 		    FRAME_AUTH, 1 },
 		{ "{\"type\":\"auth\",\"payload\":{\"token\":\"abc\"}}",
@@ -61,7 +63,8 @@ test_types(void **state)
 		{ "{\"type\":\"subscribe\"}", FRAME_SUBSCRIBE, 1 },
 		{ "{\"type\":\"subscribe\",\"payload\":{\"rooms\":\"a\"}}",
 		    FRAME_SUBSCRIBE, 1 },
-		{ "{\"type\":\"subscribe\",\"payload\":{\"rooms\":[\"a\",null]}}",
+		{ "{\"type\":\"subscribe\","
+		    "\"payload\":{\"rooms\":[\"a\",null]}}",
 		    FRAME_SUBSCRIBE, 1 },
 		{ "{\"type\":\"subscribe\",\"payload\":{\"rooms\":null}}",
 		    FRAME_SUBSCRIBE, 0 }
@@ -88,15 +91,16 @@ test_pong(void **state)
 		{ "{\"type\":\"ping\"}", "{\"type\":\"pong\"}" },
 		{ "{\"type\":\"ping\",\"payload\":1.00}",
 		    "{\"type\":\"pong\",\"payload\":1.00}" },
-		{ "{\"payload\" : {\"a\": [1,{\"payload\":2}], \"s\":\"},\\\"\"} ,"
-		    "\"type\":\"ping\"}", "{\"type\":\"pong\",\"payload\":"
+		{ "{\"payload\" : {\"a\": [1,{\"payload\":2}], "
+		    "\"s\":\"},\\\"\"} ,\"type\":\"ping\"}",
+		    "{\"type\":\"pong\",\"payload\":"
 		    "{\"a\": [1,{\"payload\":2}], \"s\":\"},\\\"\"}}" },
 		{ "{\"x\":{\"payload\":1},\"type\":\"ping\",\"payload\":null}",
 		    "{\"type\":\"pong\",\"payload\":null}" },
 		{ "{\"type\":\"ping\",\"payload\":1,\"payload\":2}",
 		    "{\"type\":\"pong\",\"payload\":2}" },
-		{ "{\"type\":\"ping\",\"payload\":123456789012345678901234567890}",
-		    "{\"type\":\"pong\",\"payload\":123456789012345678901234567890}" },
+		{ "{\"type\":\"ping\",\"payload\":12345678901234567890123}",
+		    "{\"type\":\"pong\",\"payload\":12345678901234567890123}" },
 		{ "{\"type\":\"ping\",\"p\\u0061yload\":[7]}",
 		    "{\"type\":\"pong\",\"payload\":[7]}" },
 		{ "{\"type\":\"ping\",\"payload\":\"NaN I N\"}",
@@ -168,7 +172,8 @@ test_limits(void **state)
 			assert_int_equal(frame_parse(b.p, b.len, &f), 0);
 			frame_release(&f);
 		} else {
-			assert_int_equal(frame_parse(b.p, b.len, &f), ERR_INVAL);
+			assert_int_equal(frame_parse(b.p, b.len, &f),
+			    ERR_INVAL);
 		}
 	}
 	buf_reset(&b);

@@ -1,6 +1,6 @@
 /*
- * session and clients - whole clients without a library: a real database, a real
- * tail, real tokens; only the connection is made up, and the time is ours.
+ * session and clients - whole clients without a library: a real database, a
+ * real tail, real tokens; only the connection is made up, and the time is ours.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -138,8 +138,8 @@ open_world(struct world *w, const char *extra)
 	assert_int_equal(shm_open_private(SHM_SIDECAR, &w->shm), 0);
 	assert_int_equal(writer_open(&w->db.conf, w->shm, &w->writer, why,
 	    sizeof(why)), 0);
-	assert_int_equal(presence_open(&w->db.conf, w->writer, w->shm, "ws:test",
-	    &w->presence), 0);
+	assert_int_equal(presence_open(&w->db.conf, w->writer, w->shm,
+	    "ws:test", &w->presence), 0);
 	assert_int_equal(tail_open(&w->db.conf, &tail_ops, w, &w->tail, why,
 	    sizeof(why)), 0);
 	assert_int_equal(pthread_mutex_init(&w->lock, NULL), 0);
@@ -366,8 +366,10 @@ test_auth_frame(void **state)
 
 	(void)state;
 	open_world(&w, NULL);
-	assert_int_equal(auth_sign(w.auth, "alice", NULL, w.wall_s, 60, &token), 0);
-	assert_int_equal(auth_sign(w.auth, "bob", NULL, w.wall_s, 60, &other), 0);
+	assert_int_equal(auth_sign(w.auth, "alice", NULL, w.wall_s, 60,
+	    &token), 0);
+	assert_int_equal(auth_sign(w.auth, "bob", NULL, w.wall_s, 60,
+	    &other), 0);
 	join_raw(&w, &f, "", 1, NULL);
 	pass(&w, SESSION_AUTH_MS - 1);
 	assert_int_equal(f.code, 0);
@@ -547,7 +549,7 @@ test_v1(void **state)
 	close_world(&w);
 }
 
-/* The present state and a backlog go out in bounded writes, in order, complete. */
+/* The present state and a backlog go out whole, in bounded writes. */
 static void
 test_bounds(void **state)
 {
@@ -704,7 +706,7 @@ test_stall(void **state)
 	post(&w, "lobby", "x");
 	feed(&w);
 	for (i = 0; i < 60; i++) {
-		slow.progress++;		/* takes a little all the time */
+		slow.progress++;	/* takes a little all the time */
 		pass(&w, 1000);
 		if (i < SESSION_STALL_MS / 1000 - 1)
 			assert_int_equal(f.code, 0);
