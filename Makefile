@@ -53,7 +53,7 @@ $B/common/schema.o: $B/gen/schema.sql.inc $B/gen/views.sql.inc
 $B/unit/test_fcgi_%: $B/tests/unit/test_fcgi_%.o $(filter-out %/main.o,$(call objs,fcgi-poll)) $B/libsidewire.a
 	@mkdir -p $(@D)
 	$(build) -o $@ $^ -lfcgi -lcmocka $(LIBS)
-$B/unit/test_ws_%: $B/tests/unit/test_ws_%.o $(filter-out %/main.o %/server.o %/loop.o %/listener.o,$(call objs,ws-sidecar)) $B/libsidewire.a
+$B/unit/test_ws_%: $B/tests/unit/test_ws_%.o $(filter-out %/main.o %/server.o %/loop.o %/acceptor.o,$(call objs,ws-sidecar)) $B/libsidewire.a
 	@mkdir -p $(@D)
 	$(build) -o $@ $^ -lcmocka $(LIBS)
 $B/unit/test_%: $B/tests/unit/test_%.o $B/libsidewire.a

@@ -309,6 +309,16 @@ do_beat(struct presence *p, struct store *st, int64_t now_ms)
 }
 
 /*
+ * After so much silence the users of a sidecar are gone: the ttl, unless that is
+ * within the rhythm of the living.
+ */
+static int64_t
+silence_ms(int64_t ttl_ms)
+{
+	return ttl_ms > PRESENCE_DEAD_MS ? ttl_ms : PRESENCE_DEAD_MS;
+}
+
+/*
  * Who only polls ends the leases of silent sidecars after the ttl; a sidecar,
  * to which their users may come, sooner and with the grace.
  */
@@ -321,7 +331,7 @@ do_sweep(struct presence *p, struct store *st, struct flush *f, int64_t now_ms)
 		err = lease_adopt(st, now_ms, PRESENCE_DEAD_MS,
 		    now_ms + p->grace_ms);
 	else
-		err = lease_adopt(st, now_ms, p->ttl_ms, now_ms);
+		err = lease_adopt(st, now_ms, silence_ms(p->ttl_ms), now_ms);
 	if (err < 0)
 		return err;
 	if (err > 0)
@@ -585,6 +595,12 @@ poll_done(struct writer_job *job, int err)
 
 	if (err >= 0) {
 		count(p, j->n_online, j->n_offline);
+		if (!j->is_bye) {
+			/* Where this is the first to end, the sweep finds it in time. */
+			pthread_mutex_lock(&p->lock);
+			expect_end(p, j->now_ms + p->ttl_ms);
+			pthread_mutex_unlock(&p->lock);
+		}
 	} else if (!j->is_bye) {
 		/* The next poll tries again. */
 		renewed = shm_user_renewed(shm_user(p->shm, j->user_id));
@@ -741,7 +757,7 @@ presence_poll_once(const struct conf *conf, struct store *st,
 		    now_ms);
 	/* There may be nobody else to do this. */
 	if (err >= 0)
-		err = lease_adopt(st, now_ms, ttl_ms, now_ms);
+		err = lease_adopt(st, now_ms, silence_ms(ttl_ms), now_ms);
 	if (err >= 0)
 		err = lease_sweep(st, now_ms, &next);
 	if (err >= 0)

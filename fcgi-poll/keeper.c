@@ -523,8 +523,7 @@ round_once(struct keeper *k)
 	now_ms = clock_mono_ms();
 	run_timers(k, now_ms);
 	if (now_ms >= k->duty_ms)
-		k->duty_ms = now_ms + duty_tick(k->duty, now_ms,
-		    park_take_traffic(k->app->park));
+		k->duty_ms = now_ms + duty_tick(k->duty, now_ms);
 	if (now_ms >= k->watch_ms) {
 		workers_watch(k->workers, now_ms);
 		k->watch_ms = now_ms + WATCH_MS;

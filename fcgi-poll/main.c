@@ -101,7 +101,8 @@ open_all(struct service *s, char *why, size_t size)
 		rc = presence_open(&s->conf, app->writer, app->shm, NULL,
 		    &app->presence);
 	if (rc == 0)
-		rc = duty_open(app, &s->duty);
+		rc = duty_open(&s->conf, app->writer, app->shm, app->presence,
+		    &s->duty);
 	if (rc == 0)
 		rc = keeper_open(app, s->listener.fd, s->workers, s->duty,
 		    &s->keeper);
@@ -156,7 +157,7 @@ serve(struct service *s)
 		    err_name(rc));
 		return rc;
 	}
-	log_info("[LongPoll] serving on=\"%s\" threads=%d max_wait_s=%d",
+	log_info("[LongPoll] ready listen=\"%s\" threads=%d max_wait_s=%d",
 	    s->listener.name, s->conf.poll_threads, s->conf.poll_max_wait_s);
 	(void)notify_send("READY=1");
 	wait_for_end(&s->signals);
@@ -173,7 +174,8 @@ run(struct service *s)
 	int rc;
 
 	log_init("fcgi-poll", (enum log_level)s->conf.log_level);
-	rc = listener_open(s->conf.poll_listen, &s->listener, why, sizeof(why));
+	rc = listener_open("poll.listen", s->conf.poll_listen,
+	    LISTENER_FASTCGI, &s->listener, why, sizeof(why));
 	if (rc == ERR_NOTFOUND) {
 		(void)fputs(nowhere, stderr);
 		return EXIT_USAGE;

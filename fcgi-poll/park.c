@@ -35,7 +35,6 @@ struct park {
 	void			*by_client;	/* tsearch(3): named holds */
 	_Atomic int		 held;
 	unsigned		 fd_version;
-	uint64_t		 traffic;
 	park_answer_fn		*answer;
 	void			*arg;
 };
@@ -208,7 +207,6 @@ on_batch(struct event *const *ev, size_t n, void *arg)
 {
 	struct park *p = arg;
 
-	p->traffic += n;
 	stats_add(p->app->shm, STATS_tail_batches, 1);
 	stats_add(p->app->shm, STATS_tail_events, n);
 	hub_feed(p->hub, ev, n);
@@ -438,13 +436,4 @@ int
 park_held(const struct park *p)
 {
 	return atomic_load(&p->held);
-}
-
-uint64_t
-park_take_traffic(struct park *p)
-{
-	uint64_t n = p->traffic;
-
-	p->traffic = 0;
-	return n;
 }

@@ -50,7 +50,5 @@ void	 park_drain(struct park *p);
 int64_t	 park_head(const struct park *p);
 int	 park_health(const struct park *p);	/* 0, or why the log cannot be read */
 int	 park_held(const struct park *p);
-/* New events since the last call, for pruning; keeper's thread. */
-uint64_t park_take_traffic(struct park *p);
 
 #endif

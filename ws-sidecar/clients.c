@@ -1,6 +1,6 @@
 /*
- * clients - ties the sessions of this process to the hub, counts them by user for
- * presence and limits, and runs their deadlines.
+ * clients - ties the sessions of this process to the hub, counts them by user
+ * for presence and limits, and runs their deadlines.
  */
 #include <search.h>
 #include <stdio.h>
@@ -48,7 +48,7 @@ clients_open(const struct clients_env *env, struct store *st, int64_t head,
 		return ERR_NOMEM;
 	c->env = *env;
 	c->store = st;
-	deadlines_init(&c->deadlines);
+	timers_init(&c->deadlines);
 	rc = hub_new(&hub_ops, c, st, head, &c->hub);
 	if (rc < 0) {
 		free(c);
@@ -71,7 +71,7 @@ clients_close(struct clients *c)
 		return;
 	provision_release(c);
 	hub_free(c->hub);
-	deadlines_release(&c->deadlines);
+	timers_release(&c->deadlines);
 	pthread_mutex_destroy(&c->lock);
 	free(c);
 }
@@ -119,22 +119,19 @@ clients_replaced(struct clients *c, struct store *st, int64_t head)
 void
 clients_expire(struct clients *c)
 {
-	struct deadline *d;
+	struct timer *t;
 
-	for (d = deadlines_first(&c->deadlines);
-	    d != NULL && d->at_ms <= c->mono_ms;
-	    d = deadlines_first(&c->deadlines))
-		session_expire((struct session *)((char *)d -
-		    offsetof(struct session, deadline)));
+	for (t = timers_take(&c->deadlines, c->mono_ms); t != NULL;
+	    t = timers_take(&c->deadlines, c->mono_ms))
+		session_expire(t->owner);
 }
 
 int64_t
 clients_next_ms(const struct clients *c)
 {
-	const struct deadline *d;
+	int64_t wait = timers_wait_ms(&c->deadlines, c->mono_ms);
 
-	d = deadlines_first(&c->deadlines);
-	return d == NULL ? INT64_MAX : d->at_ms;
+	return wait < 0 ? INT64_MAX : c->mono_ms + wait;
 }
 
 void

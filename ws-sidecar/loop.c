@@ -1,24 +1,23 @@
 /*
  * loop - libev watchers around what the other modules want to be called for.
  *
- * Before the loop sleeps, one timer is set to the earliest moment that anybody asked
- * for; when it wakes, whoever is due is called.  So nothing polls, and a module only
- * has to say when.
+ * Before the loop sleeps, one timer is set to the earliest moment that anybody
+ * asked for; when it wakes, whoever is due is called.  So nothing polls, and a
+ * module only has to say when.
  */
 #include <ev.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "chores.h"
+#include "acceptor.h"
 #include "clients.h"
 #include "clock.h"
+#include "duty.h"
 #include "err.h"
-#include "listener.h"
 #include "log.h"
 #include "loop.h"
 #include "notify.h"
-#include "presence.h"
 #include "server.h"
 #include "tail.h"
 
@@ -35,7 +34,7 @@ struct loop {
 	ev_async	 async;
 	ev_signal	 term, interrupt, restart;
 	int64_t		 tail_us;	/* monotonic */
-	int64_t		 presence_ms, chores_ms;
+	int64_t		 duty_ms;
 	int64_t		 drain_ms;	/* end of the drain; 0: serving */
 	int		 err;
 };
@@ -99,11 +98,8 @@ run_due(struct loop *l)
 		step_tail(l);
 	if (clients_next_ms(l->env.clients) <= now_ms)
 		clients_expire(l->env.clients);
-	if (now_ms >= l->presence_ms)
-		l->presence_ms = now_ms +
-		    presence_tick(l->env.presence, clock_wall_ms());
-	if (now_ms >= l->chores_ms)
-		l->chores_ms = chores_tick(l->env.chores, now_ms);
+	if (now_ms >= l->duty_ms)
+		l->duty_ms = now_ms + duty_tick(l->env.duty, now_ms);
 	if (l->drain_ms != 0 && (now_ms >= l->drain_ms ||
 	    clients_count(l->env.clients) == 0))
 		ev_break(l->ev, EVBREAK_ALL);
@@ -126,10 +122,8 @@ on_prepare(struct ev_loop *ev, ev_prepare *w, int revents)
 
 	(void)revents;
 	ms = clients_next_ms(l->env.clients);
-	if (l->presence_ms < ms)
-		ms = l->presence_ms;
-	if (l->chores_ms < ms)
-		ms = l->chores_ms;
+	if (l->duty_ms < ms)
+		ms = l->duty_ms;
 	if (l->drain_ms != 0) {
 		if (l->drain_ms < ms)
 			ms = l->drain_ms;
@@ -145,7 +139,7 @@ on_prepare(struct ev_loop *ev, ev_prepare *w, int revents)
 	ev_timer_start(ev, &l->next);
 }
 
-/* For the library's time-outs; and a supervisor that asked for it hears that we live. */
+/* The library looks at its time-outs. */
 static void
 on_tick(struct ev_loop *ev, ev_timer *w, int revents)
 {
@@ -154,7 +148,6 @@ on_tick(struct ev_loop *ev, ev_timer *w, int revents)
 	(void)ev;
 	(void)revents;
 	server_tick(l->env.server);
-	(void)notify_send("WATCHDOG=1");	/* it will notice by itself */
 }
 
 static void
@@ -183,7 +176,7 @@ on_signal(struct ev_loop *ev, ev_signal *w, int revents)
 	log_info("draining signal=%d connections=%zu code=%d", w->signum,
 	    clients_count(l->env.clients), code);
 	(void)notify_send("STOPPING=1");
-	listener_stop(l->env.listener);
+	acceptor_stop(l->env.acceptor);
 	l->drain_ms = clock_mono_ms() + LOOP_DRAIN_MS;
 	clients_drain(l->env.clients, code);
 }

@@ -12,21 +12,19 @@
 
 #define LOOP_DRAIN_MS	5000	/* for the closing handshakes of a drain */
 
-struct chores;
+struct acceptor;
 struct clients;
+struct duty;
 struct ev_loop;
-struct listener;
 struct loop;
-struct presence;
 struct server;
 struct tail;
 
 struct loop_env {		/* borrowed */
 	struct tail	*tail;
 	struct clients	*clients;
-	struct presence	*presence;
-	struct chores	*chores;
-	struct listener	*listener;
+	struct duty	*duty;
+	struct acceptor	*acceptor;
 	struct server	*server;
 };
 

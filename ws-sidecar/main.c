@@ -1,20 +1,20 @@
 /*
  * ws-sidecar - serves events of the log over WebSocket.
  *
- * Opens things in the order in which they depend on each other, ties the tail to
- * the clients, runs the loop, and closes in reverse.
+ * Opens things in the order in which they depend on each other, ties the tail
+ * to the clients, runs the loop, and closes in reverse.
  */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "acceptor.h"
 #include "auth.h"
-#include "chores.h"
 #include "clients.h"
 #include "conf.h"
+#include "duty.h"
 #include "err.h"
 #include "health.h"
 #include "listener.h"
@@ -33,13 +33,14 @@
 
 struct service {
 	struct conf		 conf;
-	struct listener		*listener;
+	struct listener		 listener;
+	struct acceptor		*acceptor;
 	struct shm		*shm;
 	struct auth		*auth;
 	struct tail		*tail;
 	struct writer		*writer;
 	struct presence		*presence;
-	struct chores		*chores;
+	struct duty		*duty;
 	struct loop		*loop;
 	struct clients		*clients;
 	struct health_env	 health;
@@ -110,11 +111,12 @@ open_data(struct service *sv, char *why, size_t size)
 	(void)snprintf(instance, sizeof(instance), "ws:%.200s:%ld",
 	    sv->conf.ws_listen, (long)getpid());
 	(void)snprintf(why, size, "out of memory");
-	sv->chores = chores_new(&sv->conf, sv->writer, sv->shm);
-	if (sv->chores == NULL)
-		return ERR_NOMEM;
-	return presence_open(&sv->conf, sv->writer, sv->shm, instance,
+	rc = presence_open(&sv->conf, sv->writer, sv->shm, instance,
 	    &sv->presence);
+	if (rc == 0)
+		rc = duty_open(&sv->conf, sv->writer, sv->shm, sv->presence,
+		    &sv->duty);
+	return rc;
 }
 
 static int
@@ -151,15 +153,19 @@ open_server(struct service *sv, char *why, size_t size)
 static int
 serve(struct service *sv)
 {
-	const struct loop_env env = {
-		sv->tail, sv->clients, sv->presence, sv->chores, sv->listener,
-		sv->server
+	struct loop_env env = {
+		sv->tail, sv->clients, sv->duty, NULL, sv->server
 	};
 	int rc;
 
-	listener_start(sv->listener, loop_ev(sv->loop), server_adopt,
-	    sv->server);
-	log_info("ready listen=%s path=%s", listener_name(sv->listener),
+	rc = acceptor_start(&sv->listener, loop_ev(sv->loop), server_adopt,
+	    sv->server, &sv->acceptor);
+	if (rc < 0) {
+		log_errx("cannot accept: %s", err_name(rc));
+		return rc;
+	}
+	env.acceptor = sv->acceptor;
+	log_info("ready listen=%s path=%s", sv->listener.name,
 	    sv->conf.ws_path);
 	(void)notify_send("READY=1");	/* nobody may be listening */
 	rc = loop_run(sv->loop, &env);
@@ -172,14 +178,15 @@ serve(struct service *sv)
 static void
 close_all(struct service *sv)
 {
-	listener_close(sv->listener);
+	acceptor_free(sv->acceptor);
+	listener_close(&sv->listener);
 	server_close(sv->server);
 	if (sv->loop != NULL)
 		loop_settle(sv->loop);
 	presence_close(sv->presence);
 	writer_close(sv->writer);
 	clients_close(sv->clients);
-	chores_free(sv->chores);
+	duty_close(sv->duty);
 	loop_free(sv->loop);
 	tail_close(sv->tail);
 	auth_close(sv->auth);
@@ -235,12 +242,11 @@ read_arguments(int argc, char **argv, const char **ret_file, int *ret_check)
 int
 main(int argc, char **argv)
 {
-	struct service sv;
+	struct service sv = { .listener = { .fd = -1 } };
 	const char *file;
 	char why[512] = "";
 	int rc, is_check;
 
-	memset(&sv, 0, sizeof(sv));
 	rc = read_arguments(argc, argv, &file, &is_check);
 	if (rc >= 0)
 		return rc;
@@ -260,7 +266,8 @@ main(int argc, char **argv)
 	}
 	(void)signal(SIGPIPE, SIG_IGN);	/* writes tell by themselves */
 	raise_limit(&sv.conf);
-	rc = listener_open(&sv.conf, &sv.listener, why, sizeof(why));
+	rc = listener_open("ws.listen", sv.conf.ws_listen, LISTENER_SHARED,
+	    &sv.listener, why, sizeof(why));
 	if (rc == 0)
 		rc = open_data(&sv, why, sizeof(why));
 	if (rc == 0)

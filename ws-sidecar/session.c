@@ -1,6 +1,6 @@
 /*
- * session - the life of one client: admitted by its token, resumed at its cursor,
- * watched by its deadlines, ended with a code that tells it what to do.
+ * session - the life of one client: admitted by its token, resumed at its
+ * cursor, watched by its deadlines, ended with a code that tells it what to do.
  *
  * What it sends us is in session_in.c, what it is sent in session_out.c.
  */
@@ -19,7 +19,7 @@
 #include "stats.h"
 
 #define STALL_LOOK_MS	3000		/* when progress is looked at first */
-#define EXPIRY_LOOK_MS	3600000		/* the wall clock may be set meanwhile */
+#define EXPIRY_LOOK_MS	3600000		/* the clock may be set meanwhile */
 
 static void
 earlier(int64_t *at, int64_t other)
@@ -31,7 +31,8 @@ earlier(int64_t *at, int64_t other)
 static int64_t
 stall_at(const struct session *s)
 {
-	return s->want_ms + (s->has_progress ? SESSION_STALL_MS : STALL_LOOK_MS);
+	return s->want_ms +
+	    (s->has_progress ? SESSION_STALL_MS : STALL_LOOK_MS);
 }
 
 static int64_t
@@ -60,6 +61,13 @@ expiry_at(const struct session *s)
 	return c->mono_ms + left_s * 1000;
 }
 
+static void
+set_deadline(struct session *s, int64_t at_ms)
+{
+	/* Cannot fail: session_new() reserved its place. */
+	(void)!timers_set(&s->clients->deadlines, &s->deadline, s, at_ms);
+}
+
 /* Sets the deadline anew from all that may become due. */
 static void
 plan(struct session *s)
@@ -78,19 +86,19 @@ plan(struct session *s)
 	}
 	if (at <= s->clients->mono_ms)
 		at = s->clients->mono_ms + 1;
-	deadlines_set(&s->clients->deadlines, &s->deadline, at);
+	set_deadline(s, at);
 }
 
 /*
- * A deadline is only ever brought forward here.  One that moved back stays in its
- * place, fires once for nothing, and is planned anew: cheaper than moving it with
- * every event.
+ * A deadline is only ever brought forward here.  One that moved back stays in
+ * its place, fires once for nothing, and is planned anew: cheaper than moving
+ * it with every event.
  */
 static void
 plan_by(struct session *s, int64_t at_ms)
 {
-	if (s->deadline.slot == 0 || at_ms < s->deadline.at_ms)
-		deadlines_set(&s->clients->deadlines, &s->deadline, at_ms);
+	if (s->deadline.place == 0 || at_ms < s->deadline.at_ms)
+		set_deadline(s, at_ms);
 }
 
 void
@@ -152,7 +160,7 @@ session_fail(struct session *s, int err)
 	case ERR_BUSY:
 		session_end(s, PROBLEM_OVERLOADED);
 		break;
-	case ERR_TOOBIG:		/* ours, and no message of the client's */
+	case ERR_TOOBIG:		/* no message of the client's */
 		session_end(s, PROBLEM_INTERNAL);
 		break;
 	default:
@@ -184,8 +192,9 @@ enter_user(struct session *s, const char *user_id)
 }
 
 /*
- * Where to begin.  Without a cursor, or with one that cannot be resumed, a legacy
- * client gets what comes from now on, and one that opted in the present state.
+ * Where to begin.  Without a cursor, or with one that cannot be resumed, a
+ * legacy client gets what comes from now on, and one that opted in the present
+ * state.
  */
 static int
 resume(struct session *s)
@@ -277,7 +286,7 @@ admit(struct session *s, const struct auth_claims *claims)
 		if (rc < 0)
 			session_fail(s, rc);
 		else
-			deadlines_clear(&c->deadlines, &s->deadline);
+			timers_cancel(&c->deadlines, &s->deadline);
 	}
 }
 
@@ -343,7 +352,8 @@ begin(struct session *s, const struct session_request *req)
 	} else if (len == 0) {
 		session_end(s, PROBLEM_MISSING_TOKEN);
 	} else {
-		(void)session_authenticate(s, token, len);	/* it ended itself */
+		/* On failure it has ended itself. */
+		(void)session_authenticate(s, token, len);
 	}
 }
 
@@ -354,7 +364,8 @@ session_new(struct clients *c, void *conn, const struct session_request *req,
 	struct session *s;
 
 	s = calloc(1, sizeof(*s));
-	if (s == NULL || deadlines_reserve(&c->deadlines, c->n_sessions + 1) < 0)
+	if (s == NULL ||
+	    timers_reserve(&c->deadlines, c->n_sessions + 1) < 0)
 		goto fail;
 	s->wish = malloc(sizeof(*s->wish));
 	if (s->wish == NULL)
@@ -375,7 +386,8 @@ session_new(struct clients *c, void *conn, const struct session_request *req,
 	c->first = s;
 	c->n_sessions++;
 	*ret = s;
-	if (shm_add_connections(c->env.shm, 1) > c->env.conf->ws_max_connections)
+	if (shm_add_connections(c->env.shm, 1) >
+	    c->env.conf->ws_max_connections)
 		refuse(s, PROBLEM_OVERLOADED);
 	else
 		begin(s, req);
@@ -396,8 +408,8 @@ leave_user(struct session *s, int code)
 		(void)shm_add_user_connections(c->env.shm, s->user->row, -1);
 	if (s->wish == NULL) {		/* it was live */
 		stats_add(c->env.shm, STATS_ws_closed, 1);
-		log_info("[WebSocket] User %s disconnected code=%d seconds=%lld",
-		    s->user->id, code,
+		log_info("[WebSocket] User %s disconnected code=%d "
+		    "seconds=%lld", s->user->id, code,
 		    (long long)((c->mono_ms - s->opened_ms) / 1000));
 	}
 	client_user_leave(c, s->user, s->is_bye);
@@ -419,7 +431,7 @@ session_free(struct session *s, int code)
 	if (s->user != NULL)
 		leave_user(s, code);
 	(void)shm_add_connections(c->env.shm, -1);
-	deadlines_clear(&c->deadlines, &s->deadline);
+	timers_cancel(&c->deadlines, &s->deadline);
 	if (s->making != NULL)
 		s->making->session = NULL;
 	if (s->prev != NULL)
@@ -505,9 +517,9 @@ is_expired(struct session *s)
 }
 
 /*
- * The position moves on with events that are not for this client.  It is told at
- * most every SESSION_SYNC_MS, and by its own turn in the heap: nobody walks the
- * idle ones.
+ * The position moves on with events that are not for this client.  It is told
+ * at most every SESSION_SYNC_MS, and by its own turn in the heap: nobody walks
+ * the idle ones.
  */
 static void
 sync_if_moved(struct session *s)
@@ -537,7 +549,7 @@ session_expire(struct session *s)
 		}
 		break;
 	case SESSION_MAKING:
-		deadlines_clear(&c->deadlines, &s->deadline);
+		timers_cancel(&c->deadlines, &s->deadline);
 		return;
 	case SESSION_LIVE:
 		if (is_expired(s) || is_stalled(s) || is_silent(s)) {

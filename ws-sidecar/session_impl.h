@@ -12,7 +12,7 @@
 #include "auth.h"
 #include "buf.h"
 #include "clients.h"
-#include "deadline.h"
+#include "timer.h"
 #include "problem.h"
 #include "query.h"
 
@@ -41,7 +41,7 @@ struct session {
 	struct session		*prev, *next;	/* of clients */
 	struct client_user	*user;		/* NULL before LIVE */
 	struct hub_sub		 sub;
-	struct deadline		 deadline;	/* the earliest of those below; may lag */
+	struct timer		 deadline;	/* the earliest of those below; may lag */
 	struct query		*wish;		/* cursors and rooms, until LIVE */
 	struct provision	*making;
 	struct buf		 rx;		/* a message whose end has not come */
@@ -80,7 +80,7 @@ struct clients {
 	size_t			 n_sessions;
 	size_t			 n_live;
 	void			*users;		/* tsearch(3) tree of struct client_user */
-	struct deadlines	 deadlines;
+	struct timers		 deadlines;
 	int64_t			 mono_ms, wall_s;
 	int			 drain_code;	/* 0: serving */
 	pthread_mutex_t		 lock;

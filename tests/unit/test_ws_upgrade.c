@@ -1,6 +1,6 @@
 /*
- * upgrade - who may connect, parameters encoded again, the address for the log; and
- * deadline, whose heap is compared with a plain search.
+ * upgrade - who may connect, parameters encoded again, the address for the log;
+ * and deadline, whose heap is compared with a plain search.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../ws-sidecar/deadline.h"
 #include "../../ws-sidecar/upgrade.h"
 #include "buf.h"
 #include "conf.h"
@@ -112,7 +111,8 @@ test_ip(void **state)
 		{ "::1", "10.0.0.1, 2001:db8::1", "2001:db8::1" },
 		{ "::ffff:127.0.0.1", "203.0.113.9 ", "203.0.113.9" },
 		{ "", "203.0.113.9", "203.0.113.9" },
-		{ "", NULL, "local" }, { "", "", "local" }, { "", "a, ", "local" }
+		{ "", NULL, "local" }, { "", "", "local" },
+		{ "", "a, ", "local" }
 	};
 	char ip[SESSION_IP_SIZE], longer[200];
 	size_t i;
@@ -128,53 +128,6 @@ test_ip(void **state)
 	assert_int_equal(strlen(ip), SESSION_IP_SIZE - 1);
 }
 
-#define N	200
-
-static void
-check(const struct deadlines *ds, const struct deadline *d)
-{
-	int64_t min = INT64_MAX;
-	size_t i, n = 0;
-
-	for (i = 0; i < N; i++) {
-		if (d[i].slot == 0)
-			continue;
-		n++;
-		assert_ptr_equal(ds->heap[d[i].slot], &d[i]);
-		if (d[i].at_ms < min)
-			min = d[i].at_ms;
-	}
-	assert_int_equal(n, ds->n);
-	if (n == 0)
-		assert_null(deadlines_first(ds));
-	else
-		assert_true(deadlines_first(ds)->at_ms == min);
-}
-
-static void
-test_deadlines(void **state)
-{
-	struct deadline d[N];
-	struct deadlines ds;
-	int i;
-
-	(void)state;
-	srand(1);
-	memset(d, 0, sizeof(d));
-	deadlines_init(&ds);
-	assert_null(deadlines_first(&ds));
-	for (i = 0; i < N; i++)
-		assert_int_equal(deadlines_reserve(&ds, (size_t)i + 1), 0);
-	for (i = 0; i < 20000; i++) {
-		if (rand() % 3 == 0)
-			deadlines_clear(&ds, &d[rand() % N]);
-		else
-			deadlines_set(&ds, &d[rand() % N], rand() % 1000);
-		check(&ds, d);
-	}
-	deadlines_release(&ds);
-}
-
 int
 main(void)
 {
@@ -183,7 +136,6 @@ main(void)
 		cmocka_unit_test(test_origin),
 		cmocka_unit_test(test_parameters),
 		cmocka_unit_test(test_ip),
-		cmocka_unit_test(test_deadlines)
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

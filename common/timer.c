@@ -1,6 +1,6 @@
 /*
- * The keeper's deadlines (timer.h): ten thousand held polls end at ten thousand
- * different moments, and most of them are cancelled before.
+ * Ten thousand held polls or sockets have ten thousand different deadlines, and most
+ * of them are moved or cancelled before they are due (timer.h).
  */
 #include <stdlib.h>
 
@@ -66,14 +66,16 @@ sink(struct timers *ts, struct timer *t)
 	put(ts, place, t);
 }
 
-static int
-grow(struct timers *ts)
+int
+timers_reserve(struct timers *ts, size_t n)
 {
 	struct timer **heap;
-	size_t cap = ts->cap == 0 ? FIRST_CAP : ts->cap * 2;
+	size_t cap = ts->cap == 0 ? FIRST_CAP : ts->cap;
 
-	if (ts->len < ts->cap)
+	if (n <= ts->cap)
 		return 0;
+	while (cap < n)
+		cap *= 2;
 	heap = reallocarray(ts->heap, cap, sizeof(*heap));
 	if (heap == NULL)
 		return ERR_NOMEM;
@@ -86,7 +88,7 @@ int
 timers_set(struct timers *ts, struct timer *t, void *owner, int64_t at_ms)
 {
 	if (t->place == 0) {
-		if (grow(ts) < 0)
+		if (timers_reserve(ts, ts->len + 1) < 0)
 			return ERR_NOMEM;
 		ts->len++;
 		put(ts, ts->len, t);

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../fcgi-poll/timer.h"
+#include "timer.h"
 
 #define MANY	500
 

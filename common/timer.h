@@ -28,6 +28,8 @@ struct timers {
 void	 timers_init(struct timers *ts);
 void	 timers_release(struct timers *ts);	/* forgets all that are set */
 
+/* Room for n timers in all: until there are more, timers_set() cannot fail.  ERR_NOMEM. */
+int	 timers_reserve(struct timers *ts, size_t n) ATTR_MUST_CHECK;
 /* Sets or moves t to at_ms.  ERR_NOMEM: it is as it was. */
 int	 timers_set(struct timers *ts, struct timer *t, void *owner, int64_t at_ms)
 	    ATTR_MUST_CHECK;

@@ -18,6 +18,15 @@
 
 #define FIRST_PASSED	3	/* SD_LISTEN_FDS_START */
 
+/* What is to be opened, and where to say why not. */
+struct wish {
+	const char		*key;
+	const char		*where;
+	enum listener_kind	 kind;
+	char			*why;
+	size_t			 size;
+};
+
 static int
 is_listening(int fd)
 {
@@ -58,7 +67,7 @@ is_served(const struct sockaddr_un *addr)
 }
 
 static int
-remove_stale(const struct sockaddr_un *addr, char *why, size_t size)
+remove_stale(const struct wish *w, const struct sockaddr_un *addr)
 {
 	struct stat sb;
 	int rc;
@@ -66,19 +75,21 @@ remove_stale(const struct sockaddr_un *addr, char *why, size_t size)
 	if (lstat(addr->sun_path, &sb) < 0)
 		return 0;
 	if (!S_ISSOCK(sb.st_mode)) {
-		(void)snprintf(why, size, "%s: there is a file that is no "
-		    "socket; remove it or change poll.listen", addr->sun_path);
+		(void)snprintf(w->why, w->size, "%s: %s: there is a file that is "
+		    "no socket; remove it or name another", w->key,
+		    addr->sun_path);
 		return ERR_EXISTS;
 	}
 	rc = is_served(addr);
 	if (rc == 1) {
-		(void)snprintf(why, size, "%s: another program serves this "
-		    "socket already", addr->sun_path);
+		(void)snprintf(w->why, w->size, "%s: %s: another program serves "
+		    "this socket already", w->key, addr->sun_path);
 		return ERR_EXISTS;
 	}
 	if (rc < 0 || unlink(addr->sun_path) < 0) {
-		(void)snprintf(why, size, "%s: cannot replace the socket that "
-		    "is there: %s", addr->sun_path, strerror(errno));
+		(void)snprintf(w->why, w->size, "%s: %s: cannot replace the "
+		    "socket that is there: %s", w->key, addr->sun_path,
+		    strerror(errno));
 		return ERR_IO;
 	}
 	return 0;
@@ -103,19 +114,21 @@ get_socket_mode(void)
  * Nobody can connect before listen(), whatever the mode between bind and chmod.
  */
 static int
-open_unix(const char *path, struct listener *ret, char *why, size_t size)
+open_unix(const struct wish *w, struct listener *ret)
 {
+	const char *path = w->where;
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	struct stat sb;
 	int rc;
 
 	if (strlen(path) >= sizeof(addr.sun_path)) {
-		(void)snprintf(why, size, "%s: the path of a unix socket has "
-		    "at most %zu bytes", path, sizeof(addr.sun_path) - 1);
+		(void)snprintf(w->why, w->size, "%s: %s: the path of a unix "
+		    "socket has at most %zu bytes", w->key, path,
+		    sizeof(addr.sun_path) - 1);
 		return ERR_INVAL;
 	}
 	memcpy(addr.sun_path, path, strlen(path) + 1);
-	rc = remove_stale(&addr, why, size);
+	rc = remove_stale(w, &addr);
 	if (rc < 0)
 		return rc;
 	ret->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -123,7 +136,8 @@ open_unix(const char *path, struct listener *ret, char *why, size_t size)
 	    bind(ret->fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 ||
 	    chmod(path, get_socket_mode()) < 0 ||
 	    lstat(path, &sb) < 0 || listen(ret->fd, LISTENER_BACKLOG) < 0) {
-		(void)snprintf(why, size, "%s: %s", path, strerror(errno));
+		(void)snprintf(w->why, w->size, "%s: %s: %s", w->key, path,
+		    strerror(errno));
 		return ERR_IO;
 	}
 	ret->dev = sb.st_dev;
@@ -135,7 +149,7 @@ open_unix(const char *path, struct listener *ret, char *why, size_t size)
 /* --- TCP --- */
 
 static int
-bind_tcp(const struct addrinfo *ai, struct listener *ret)
+bind_tcp(const struct wish *w, const struct addrinfo *ai, struct listener *ret)
 {
 	const int on = 1;
 
@@ -143,34 +157,37 @@ bind_tcp(const struct addrinfo *ai, struct listener *ret)
 	if (ret->fd < 0)
 		return ERR_IO;
 	(void)setsockopt(ret->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (w->kind == LISTENER_SHARED && setsockopt(ret->fd, SOL_SOCKET,
+	    SO_REUSEPORT, &on, sizeof(on)) < 0)
+		return ERR_IO;
 	if (bind(ret->fd, ai->ai_addr, ai->ai_addrlen) == 0 &&
 	    listen(ret->fd, LISTENER_BACKLOG) == 0)
 		return 0;
-	return ERR_IO;
+	return errno == EADDRINUSE ? ERR_EXISTS : ERR_IO;
 }
 
 /* "HOST:PORT", "[::1]:9000", ":9000" or "*:9000" for every address. */
 static int
-open_tcp(const char *where, struct listener *ret, char *why, size_t size)
+open_tcp(const struct wish *w, struct listener *ret)
 {
 	const struct addrinfo hints = {
 		.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM,
 		.ai_flags = AI_PASSIVE
 	};
-	const char *colon = strrchr(where, ':'), *begin = where;
+	const char *colon = strrchr(w->where, ':'), *begin = w->where;
 	struct addrinfo *ai;
 	char host[256];
 	size_t len;
 	int rc;
 
-	len = colon != NULL ? (size_t)(colon - where) : 0;
-	if (len >= 2 && where[0] == '[' && where[len - 1] == ']') {
+	len = colon != NULL ? (size_t)(colon - w->where) : 0;
+	if (len >= 2 && begin[0] == '[' && begin[len - 1] == ']') {
 		begin++;
 		len -= 2;
 	}
 	if (colon == NULL || colon[1] == '\0' || len >= sizeof(host)) {
-		(void)snprintf(why, size, "poll.listen: \"%s\" is neither a "
-		    "path nor HOST:PORT", where);
+		(void)snprintf(w->why, w->size, "%s: \"%s\" is neither a path "
+		    "nor HOST:PORT", w->key, w->where);
 		return ERR_INVAL;
 	}
 	memcpy(host, begin, len);
@@ -178,15 +195,15 @@ open_tcp(const char *where, struct listener *ret, char *why, size_t size)
 	rc = getaddrinfo(len == 0 || strcmp(host, "*") == 0 ? NULL : host,
 	    colon + 1, &hints, &ai);
 	if (rc != 0) {
-		(void)snprintf(why, size, "poll.listen: %s: %s", where,
+		(void)snprintf(w->why, w->size, "%s: %s: %s", w->key, w->where,
 		    gai_strerror(rc));
 		return ERR_INVAL;
 	}
-	rc = bind_tcp(ai, ret);
+	rc = bind_tcp(w, ai, ret);
 	if (rc < 0)
-		(void)snprintf(why, size, "poll.listen: %s: %s", where,
-		    errno == EADDRINUSE ? "another program serves this "
-		    "address already" : strerror(errno));
+		(void)snprintf(w->why, w->size, "%s: %s: %s", w->key, w->where,
+		    rc == ERR_EXISTS ? "another program serves this address "
+		    "already" : strerror(errno));
 	freeaddrinfo(ai);
 	return rc;
 }
@@ -194,42 +211,45 @@ open_tcp(const char *where, struct listener *ret, char *why, size_t size)
 /* --- whichever it is --- */
 
 static int
-open_passed(int n, struct listener *ret, char *why, size_t size)
+open_passed(const struct wish *w, int n, struct listener *ret)
 {
 	if (n > 1 || !is_listening(FIRST_PASSED)) {
-		(void)snprintf(why, size, "the supervisor passed %s", n > 1 ?
-		    "more than one socket" : "something that does not listen");
+		(void)snprintf(w->why, w->size, "the supervisor passed %s",
+		    n > 1 ? "more than one socket" :
+		    "something that does not listen");
 		return ERR_INVAL;
 	}
 	ret->fd = FIRST_PASSED;
-	(void)snprintf(ret->name, sizeof(ret->name), "systemd");
+	(void)snprintf(ret->name, sizeof(ret->name), "the supervisor's socket");
 	return 0;
 }
 
 int
-listener_open(const char *listen, struct listener *ret, char *why, size_t size)
+listener_open(const char *key, const char *where, enum listener_kind kind,
+    struct listener *ret, char *why, size_t size)
 {
+	const struct wish w = { key, where, kind, why, size };
 	int n, rc;
 
 	memset(ret, 0, sizeof(*ret));
 	ret->fd = -1;
-	if (listener_is_stdin()) {
+	if (kind == LISTENER_FASTCGI && listener_is_stdin()) {
 		ret->fd = STDIN_FILENO;
 		(void)snprintf(ret->name, sizeof(ret->name), "descriptor 0");
 		return 0;
 	}
 	n = notify_listen_fds();
 	if (n > 0)
-		return open_passed(n, ret, why, size);
-	if (listen[0] == '\0') {
-		(void)snprintf(why, size, "nothing to listen on");
+		return open_passed(&w, n, ret);
+	if (where[0] == '\0') {
+		(void)snprintf(why, size, "%s: nothing to listen on", key);
 		return ERR_NOTFOUND;
 	}
-	(void)snprintf(ret->name, sizeof(ret->name), "%s", listen);
-	if (strchr(listen, '/') != NULL)
-		rc = open_unix(listen, ret, why, size);
+	(void)snprintf(ret->name, sizeof(ret->name), "%s", where);
+	if (strchr(where, '/') != NULL)
+		rc = open_unix(&w, ret);
 	else
-		rc = open_tcp(listen, ret, why, size);
+		rc = open_tcp(&w, ret);
 	if (rc < 0)
 		listener_close(ret);
 	return rc;
