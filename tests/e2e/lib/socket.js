@@ -44,18 +44,18 @@ export class Socket {
 	}
 
 	// The next message as text.
-	async nextText(what = 'a message') {
+	async nextText(what = 'a message', ms = undefined) {
 		await within((async () => {
 			while (this.inbox.length === 0) {
 				if (this.end)
 					throw new Error(`closed ${JSON.stringify(this.end)} before ${what}`);
 				await new Promise((r) => { this.waiting = r; });
 			}
-		})(), `${what} on the socket`);
+		})(), `${what} on the socket`, ms);
 		return this.inbox.shift();
 	}
 
-	async next(what) { return JSON.parse(await this.nextText(what)); }
+	async next(what, ms) { return JSON.parse(await this.nextText(what, ms)); }
 
 	// Reads on until a message of this type, which is returned; others are passed over.
 	async until(type, test = () => true) {
@@ -84,5 +84,5 @@ export class Socket {
 		return within(this.closed, 'WebSocket closes');
 	}
 
-	waitClosed() { return within(this.closed, 'the server closes the socket'); }
+	waitClosed(ms) { return within(this.closed, 'the server closes the socket', ms); }
 }
