@@ -34,6 +34,7 @@ struct event {
 	int		 is_private;	/* room was private when it was written (ROOM_*: is private) */
 	int		 is_open;	/* room_id is public now: everyone may see it */
 	int		 is_self;	/* the self text exists */
+	int		 is_too_big;	/* it would have a text, but over EVENT_MAX_TEXT */
 	int		 is_stale;	/* hub: what it tells of has changed since */
 	char		*text;		/* {"type":...,"payload":...,"timestamp":...}; NULL: nothing
 					 * to deliver (what it was about is gone) */

@@ -216,7 +216,10 @@ build_text(struct walk *w, struct event *ev, sqlite3_stmt *row, int is_self)
 	if (rc == 1)
 		rc = event_set_text(ev, ev->type, w->payload.p, w->payload.len,
 		    is_self);
-	return rc == ERR_TOOBIG ? 0 : rc;
+	if (rc != ERR_TOOBIG)
+		return rc;
+	ev->is_too_big = 1;
+	return 0;
 }
 
 /* The texts that this walk's reader needs; a published payload is the same for all. */

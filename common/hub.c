@@ -32,6 +32,7 @@ struct hub {
 	LIST_HEAD(hub_subs, hub_sub) wide;	/* subscribers that are not narrowed */
 	struct hub_subs		 narrow;
 	size_t			 n_subs;
+	uint64_t		 log_pages, too_big;	/* so far */
 };
 
 /* --- the hub --- */
@@ -427,6 +428,7 @@ hub_feed(struct hub *hub, struct event *const *ev, size_t n)
 	hub_make_stale(hub, ev, n);
 	for (i = 0; i < n; i++) {
 		ring_push(hub->ring, ev[i]);
+		hub->too_big += (uint64_t)(ev[i]->is_too_big != 0);
 		hub->head = ev[i]->id;
 		if (ev[i]->user_id != NULL)
 			hub_turn_user(hub, ev[i]);
@@ -492,6 +494,7 @@ hub_read_log(struct hub *hub, struct reading *rd)
 	int64_t pos = rd->pos;
 	int rc, more = 0;
 
+	hub->log_pages++;
 	rc = eventlog_page(hub->roster.st, rd->sub->user->id, rooms->item,
 	    rooms->len, rd->pos, rd->events_left, reading_each, rd, &pos, &more);
 	if (rc < 0)
@@ -597,4 +600,6 @@ hub_get_sizes(const struct hub *hub, struct hub_sizes *ret)
 	ret->rooms = hub->roster.n_rooms;
 	ret->ring_events = ring_len(hub->ring);
 	ret->ring_bytes = ring_bytes(hub->ring);
+	ret->log_pages = hub->log_pages;
+	ret->too_big = hub->too_big;
 }

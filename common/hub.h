@@ -91,6 +91,8 @@ size_t	 hub_user_subs(const struct hub_sub *sub);
 
 struct hub_sizes {
 	size_t	subs, users, rooms, ring_events, ring_bytes;
+	uint64_t log_pages;	/* read for those behind the ring, so far */
+	uint64_t too_big;	/* events that nobody gets, so far */
 };
 void	 hub_get_sizes(const struct hub *hub, struct hub_sizes *ret);
 

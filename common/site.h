@@ -69,9 +69,12 @@ int	 site_post(struct store *st, const char *room_id, const char *user_id,
 
 /* Walks rows for listing: up to four columns as text (NULL kept). */
 typedef int site_row_fn(const char *const col[4], void *arg);
-int	 site_list_users(struct store *st, site_row_fn *fn, void *arg) ATTR_MUST_CHECK;	/* id name is_online email */
-int	 site_list_rooms(struct store *st, site_row_fn *fn, void *arg) ATTR_MUST_CHECK;	/* id name is_private created_by */
+/* id name is_online email */
+int	 site_list_users(struct store *st, site_row_fn *fn, void *arg) ATTR_MUST_CHECK;
+/* id name is_private created_by */
+int	 site_list_rooms(struct store *st, site_row_fn *fn, void *arg) ATTR_MUST_CHECK;
+/* user_id name */
 int	 site_list_members(struct store *st, const char *room_id, site_row_fn *fn,
-	    void *arg) ATTR_MUST_CHECK;							/* user_id name */
+	    void *arg) ATTR_MUST_CHECK;
 
 #endif

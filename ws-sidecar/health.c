@@ -58,6 +58,11 @@ print_metrics(const struct health_env *env, struct buf *body,
 		    (double)sizes.ring_events },
 		{ "ring_bytes", "Bytes of text in the ring",
 		    (double)sizes.ring_bytes },
+		{ "hub_log_pages", "Pages read from the database for sockets "
+		    "behind the ring", (double)sizes.log_pages },
+		{ "hub_events_too_big", "Events that were not delivered "
+		    "because their text was too large",
+		    (double)sizes.too_big },
 		{ "head_timestamp_seconds", "Position of the newest event read",
 		    (double)tail_head(env->tail) / 1e6 },
 		{ "database_up", "1 while the database can be read",

@@ -336,6 +336,30 @@ test_edited_and_deleted(void **state)
 	world_close(&w);
 }
 
+/* An event whose text is over the limit is passed over, and counted. */
+static void
+test_too_big(void **state)
+{
+	struct hub_sizes sizes;
+	struct reader *rd;
+	struct world w;
+
+	(void)state;
+	world_open(&w);
+	rd = reader_join(&w, "u2", HUB_HEAD, NULL, 0);
+	testdb_site(&w.db, "INSERT INTO messages(room_id, sender_id, content) "
+	    "VALUES ('r0', 'u1', printf('%.*c', 1100000, 'x'))");
+	post(&w, "r0", "u1", "next");
+	world_pump(&w);
+	reader_read_all(&w, rd);
+	assert_int_equal(rd->n, 1);
+	assert_non_null(strstr(rd->last, "\"next\""));
+	hub_get_sizes(w.hub, &sizes);
+	assert_int_equal(sizes.too_big, 1);
+	reader_leave(&w, rd);
+	world_close(&w);
+}
+
 static void
 test_cursor_and_limits(void **state)
 {
@@ -378,6 +402,7 @@ static void
 test_behind_the_ring(void **state)
 {
 	struct reader *slow, *fast, *late;
+	struct hub_sizes sizes;
 	struct world w;
 	int64_t start;
 	int i;
@@ -408,6 +433,8 @@ test_behind_the_ring(void **state)
 	}
 	reader_read_all(&w, fast);
 	reader_read_all(&w, late);
+	hub_get_sizes(w.hub, &sizes);
+	assert_true(sizes.log_pages > 0);
 	assert_has_all(&w, slow, "u2", NULL, 0, start);
 	assert_has_all(&w, fast, "u3", NULL, 0, start);
 	assert_has_all(&w, late, "u4", NULL, 0, start);
@@ -500,6 +527,7 @@ main(void)
 		cmocka_unit_test(test_narrowing_changes),
 		cmocka_unit_test(test_removal_and_blocks),
 		cmocka_unit_test(test_edited_and_deleted),
+		cmocka_unit_test(test_too_big),
 		cmocka_unit_test(test_cursor_and_limits),
 		cmocka_unit_test(test_behind_the_ring),
 		cmocka_unit_test(test_random_world),
