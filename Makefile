@@ -14,6 +14,15 @@ WARN	?= -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes 
 san_release =
 san_asan = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
+# make V=1 prints the commands.
+ifeq ($(V),1)
+Q :=
+else
+Q := @
+say = @printf '  %-4s %s\n'
+endif
+JOBS	?= $(shell nproc)
+
 build	= $(CC) -std=c11 -D_GNU_SOURCE -Icommon -I$B/gen $(WARN) $(san_$(KIND)) $(CPPFLAGS) $(CFLAGS)
 objs	= $(patsubst %.c,$B/%.o,$(wildcard $(1)/*.c))
 units	= $(patsubst tests/unit/%.c,$B/unit/%,$(wildcard tests/unit/test_*.c))
@@ -22,7 +31,7 @@ PROGRAMS = fcgi-poll ws-sidecar sidewire
 LIBS	 = -lsqlite3 -ljson-c -ljwt -lpthread
 
 all: packages-build
-	@$(MAKE) --no-print-directory programs
+	@$(MAKE) --no-print-directory -j$(JOBS) programs
 programs: $(PROGRAMS:%=$B/bin/%)
 
 $B/bin/fcgi-poll: LDLIBS = -lfcgi
@@ -32,33 +41,38 @@ $B/bin/ws-sidecar: $(call objs,ws-sidecar)
 $B/bin/sidewire: $(call objs,sidewire)
 $B/bin/%: $B/libsidewire.a
 	@mkdir -p $(@D)
-	$(build) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDLIBS) $(LIBS)
+	$(if $(say),$(say) LINK $@)
+	$(Q)$(build) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDLIBS) $(LIBS)
 
 $B/libsidewire.a: $(call objs,common)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(Q)$(AR) rcs $@ $^
 
 $B/%.o: %.c
 	@mkdir -p $(@D)
-	$(build) -MMD -MP -c -o $@ $<
+	$(if $(say),$(say) CC $<)
+	$(Q)$(build) -MMD -MP -c -o $@ $<
 
 # SQL as C string literals, so that the programs need no file beside them.
 $B/gen/%.sql.inc: %.sql
 	@mkdir -p $(@D)
-	sed 's/\\/\\\\/g;s/"/\\"/g;s/.*/"&\\n"/' $< >$@
+	$(Q)sed 's/\\/\\\\/g;s/"/\\"/g;s/.*/"&\\n"/' $< >$@
 $B/common/schema.o: $B/gen/schema.sql.inc $B/gen/views.sql.inc
 
 # A unit test is one program; what it needs beside common/ stands in the
 # directory that its name says: test_fcgi_route.c links fcgi-poll without main.c.
 $B/unit/test_fcgi_%: $B/tests/unit/test_fcgi_%.o $(filter-out %/main.o,$(call objs,fcgi-poll)) $B/libsidewire.a
 	@mkdir -p $(@D)
-	$(build) -o $@ $^ -lfcgi -lcmocka $(LIBS)
+	$(if $(say),$(say) LINK $@)
+	$(Q)$(build) $(LDFLAGS) -o $@ $^ -lfcgi -lcmocka $(LIBS)
 $B/unit/test_ws_%: $B/tests/unit/test_ws_%.o $(filter-out %/main.o %/server.o %/loop.o %/acceptor.o,$(call objs,ws-sidecar)) $B/libsidewire.a
 	@mkdir -p $(@D)
-	$(build) -o $@ $^ -lcmocka $(LIBS)
+	$(if $(say),$(say) LINK $@)
+	$(Q)$(build) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS)
 $B/unit/test_%: $B/tests/unit/test_%.o $B/libsidewire.a
 	@mkdir -p $(@D)
-	$(build) -o $@ $^ -lcmocka $(LIBS)
+	$(if $(say),$(say) LINK $@)
+	$(Q)$(build) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS)
 
 # --- running, testing ---
 
@@ -67,12 +81,14 @@ packages-%:
 
 # A demo on loopback: database, users, rooms, tokens, web server, both services.
 run: packages-build-run
-	@$(MAKE) --no-print-directory programs
+	@$(MAKE) --no-print-directory -j$(JOBS) programs
 	@deploy/demo/run.sh $B/bin
 
 test: packages-build-run-test
+	@$(MAKE) --no-print-directory -j$(JOBS) programs unit-build
 	@$(MAKE) --no-print-directory unit e2e
 
+unit-build: $(units)
 # Every unit test, each in a process of its own; the first failure ends it.
 unit: $(units)
 	@for t in $^; do echo "== $${t##*/}"; $$t || exit 1; done
@@ -86,13 +102,14 @@ e2e: programs tests/node_modules
 # The whole suite under AddressSanitizer and UndefinedBehaviorSanitizer.
 check-asan: packages-build-run-test
 	@ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=print_stacktrace=1 \
-	    $(MAKE) --no-print-directory KIND=asan CFLAGS='-O1 -g' unit e2e
+	    sh -c '$(MAKE) --no-print-directory KIND=asan CFLAGS="-O1 -g" -j$(JOBS) programs unit-build && \
+    $(MAKE) --no-print-directory KIND=asan CFLAGS="-O1 -g" unit e2e'
 
 lint: packages-lint
 	@tests/lint/run.sh
 
 bench: packages-build-run-test
-	@$(MAKE) --no-print-directory programs
+	@$(MAKE) --no-print-directory -j$(JOBS) programs
 	@bench/run.sh $B/bin
 
 install: programs
@@ -121,6 +138,6 @@ help:
 clean:
 	rm -rf build
 
-.PHONY: all programs run test unit e2e check-asan lint bench install help clean
+.PHONY: all programs run test unit unit-build e2e check-asan lint bench install help clean
 .SECONDARY:
 -include $(shell find $B -name '*.d' 2>/dev/null)
