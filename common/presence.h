@@ -5,8 +5,8 @@
  * Written through the writer, so that no caller waits for a commit.  A poller is
  * online for ttl after his last poll; a user with sockets as long as they are open,
  * and for the grace afterwards, unless he said bye.  A crashed sidecar's users stay
- * online until its heartbeat has been silent for ttl (or 10 s), or until the next one adopts
- * them with the grace.
+ * online until its heartbeat has been silent for ttl (at least 10 s), or until the
+ * next one adopts them with the grace.
  * Threads: all calls on one thread (the service's or the keeper's), but for
  * presence_poll(), which any worker may call.
  */

@@ -414,6 +414,30 @@ test_crash(void **state)
 	dismiss(world, p);
 }
 
+/* A ttl within the rhythm of heartbeats: the living are not taken for dead, and a
+ * poll's end is known without the sweep that comes round. */
+static void
+test_short_ttl(void **state)
+{
+	struct world *world = *state;
+	struct presence *p;
+
+	world->db.conf.presence_ttl_s = 2;
+	leave_behind(world, "ws:10.0.0.9:80:7", dead_pid(), T0, "ann");
+	p = enlist(world, NULL, T0 + 4 * S);
+	presence_poll(p, "bob", T0 + 4 * S);
+	tick(world, p, T0 + 4 * S);
+	assert_true(is_online(world, "bob"));
+	tick(world, p, T0 + 6 * S);
+	assert_false(is_online(world, "bob"));
+	assert_int_equal(presence_poll_once(&world->db.conf, world->db.st,
+	    "carl", T0 + 9 * S), 0);
+	assert_true(is_online(world, "ann"));
+	tick(world, p, T0 + 20 * S);
+	assert_false(is_online(world, "ann"));
+	dismiss(world, p);
+}
+
 /* A restart on the same address: nobody is seen leaving who comes back in time. */
 static void
 test_restart(void **state)
@@ -631,6 +655,7 @@ main(void)
 		TEST(test_unshared),
 		TEST(test_mixed),
 		TEST(test_crash),
+		TEST(test_short_ttl),
 		TEST(test_restart),
 		TEST(test_stalled),
 		TEST(test_locked),
