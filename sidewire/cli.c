@@ -121,17 +121,21 @@ cli_number(const struct cli *cli, const char *option, const char *text,
 }
 
 int
-cli_option(int argc, char **argv, const struct option *options)
+cli_option(int argc, char **argv, const struct option *options, int *ret_at)
 {
 	opterr = 0;
-	return getopt_long(argc, argv, "", options, NULL);
+	return getopt_long(argc, argv, "", options, ret_at);
 }
 
 int
 cli_misuse_option(const struct cli *cli, char **argv)
 {
-	return cli_misuse(cli, "%s: no such option, or its argument is missing",
-	    argv[optind - 1]);
+	/* Within a bundle of letters getopt_long() has not moved on yet. */
+	const char *wrong = argv[optind - 1][0] == '-' || argv[optind] == NULL ?
+	    argv[optind - 1] : argv[optind];
+
+	return cli_misuse(cli, "%s: no such option here, or its argument is "
+	    "missing", wrong);
 }
 
 int
@@ -154,7 +158,14 @@ cli_text(const struct cli *cli, const char *arg, size_t max, char **ret)
 		buf_release(&b);
 		return cli_fail(cli, "the text is longer than %zu bytes", max);
 	}
-	buf_adds(&b, "");
+	if (ferror(stdin)) {
+		buf_release(&b);
+		return cli_fail(cli, "stdin: %s", strerror(errno));
+	}
+	if (strlen(buf_str(&b)) != b.len) {
+		buf_release(&b);
+		return cli_fail(cli, "the text holds a NUL byte");
+	}
 	*ret = b.len > 0 ? buf_take(&b, NULL) : strdup("");
 	buf_release(&b);
 	return *ret != NULL ? CLI_OK : cli_fail(cli, "out of memory");
@@ -192,6 +203,23 @@ cli_json_row(const struct cli_table *table, const char *const *col)
 }
 
 void
+cli_put(const char *text, int width)
+{
+	int is_c1;
+
+	for (; *text != '\0'; text++, width--) {
+		is_c1 = (unsigned char)text[0] == 0xc2 &&
+		    (unsigned char)text[1] >= 0x80 &&
+		    (unsigned char)text[1] < 0xa0;
+		text += is_c1;
+		(void)putchar(is_c1 || (unsigned char)*text < 0x20 ||
+		    *text == 0x7f ? '?' : *text);
+	}
+	for (; width > 0; width--)
+		(void)putchar(' ');
+}
+
+void
 cli_row(struct cli_table *table, const char *const *col)
 {
 	const char *value;
@@ -212,10 +240,9 @@ cli_row(struct cli_table *table, const char *const *col)
 		value = col[i] != NULL ? col[i] : "-";
 		if (table->column[i][0] == '?')
 			value = strcmp(value, "0") != 0 ? "yes" : "no";
+		cli_put(value, i + 1 < table->n_columns ? 23 : 0);
 		if (i + 1 < table->n_columns)
-			(void)printf("%-23s ", value);
-		else
-			(void)printf("%s", value);
+			(void)putchar(' ');
 	}
 	(void)putchar('\n');
 }

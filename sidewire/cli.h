@@ -3,7 +3,7 @@
  * rows on stdout.
  *
  * A subcommand gets its own arguments, argv[0] being its name, and returns the exit
- * code: CLI_OK, CLI_FAIL (said why on stderr) or CLI_USAGE (cli_usage() said how).
+ * code: CLI_OK, CLI_FAIL (said why on stderr) or CLI_USAGE (cli_misuse() said how).
  * One thread, one run.
  */
 #ifndef CLI_H
@@ -45,15 +45,19 @@ int	 cli_open(struct cli *cli, enum store_mode mode) ATTR_MUST_CHECK;
 int	 cli_number(const struct cli *cli, const char *option, const char *text,
 	    int64_t min, int64_t max, int64_t *ret) ATTR_MUST_CHECK;
 
-/* The next option as getopt_long(3) gives it, -1 at the end; '?' without a message. */
+/* The next option as getopt_long(3) gives it, -1 at the end; '?' without a message.
+ * *ret_at (or NULL) is its place among options. */
 struct option;
-int	 cli_option(int argc, char **argv, const struct option *options);
+int	 cli_option(int argc, char **argv, const struct option *options, int *ret_at);
 /* Names the option that cli_option() answered '?' to; returns CLI_USAGE. */
 int	 cli_misuse_option(const struct cli *cli, char **argv);
 /* TEXT or, where it is "-", all of stdin; the caller frees *ret.  Complains by itself. */
 int	 cli_text(const struct cli *cli, const char *arg, size_t max, char **ret)
 	    ATTR_MUST_CHECK;
 
+/* Prints what users wrote so that it cannot command a terminal: '?' for what is no text,
+ * then blanks up to width bytes. */
+void	 cli_put(const char *text, int width);
 /* Rows of a listing: as aligned text with a heading, or as one JSON array of objects. */
 struct cli_table {
 	const char *const *column;	/* names; a name that begins with '?' is a truth value */

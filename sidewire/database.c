@@ -1,10 +1,12 @@
 /*
- * sidewire init, check, prune, stats: the database and its surroundings as a whole.
+ * sidewire init, check, prune, stats: the database and what is around it.
  */
+#include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "auth.h"
 #include "buf.h"
@@ -65,15 +67,35 @@ check_database(struct cli *cli)
 	wrong += check_line("schema", rc == 0, rc == 0 ? "complete" : why);
 	rc = store_check(cli->st);
 	wrong += check_line("integrity", rc == 0,
-	    rc == 0 ? "PRAGMA quick_check" : store_errmsg(cli->st));
+	    rc == 0 ? "nothing is wrong" : store_errmsg(cli->st));
 	return wrong;
+}
+
+/* Looks only: what root made here the services could not use. */
+static int
+check_run_dir(struct cli *cli)
+{
+	const char *dir = cli->conf.run_dir;
+	char why[1024];
+	struct shm *shm;
+	int rc;
+
+	rc = shm_open_reader(&cli->conf, &shm, why, sizeof(why));
+	if (rc == 0)
+		shm_close(shm);
+	else if (rc != ERR_NOTFOUND)
+		return check_line("run_dir", 0, why);
+	if (access(dir, W_OK | X_OK) < 0 && errno != ENOENT) {
+		(void)snprintf(why, sizeof(why), "%s: %s", dir, strerror(errno));
+		return check_line("run_dir", 0, why);
+	}
+	return check_line("run_dir", 1, rc == 0 ? dir : why);
 }
 
 int
 cmd_check(struct cli *cli, int argc, char **argv)
 {
 	struct auth *auth;
-	struct shm *shm;
 	char why[1024];
 	int rc, wrong = 0;
 
@@ -86,11 +108,7 @@ cmd_check(struct cli *cli, int argc, char **argv)
 	    rc == 0 ? cli->conf.jwt_key_file : why);
 	if (rc == 0)
 		auth_close(auth);
-	rc = shm_open_file(&cli->conf, SHM_POLL, &shm, why, sizeof(why));
-	wrong += check_line("run_dir", rc == 0,
-	    rc == 0 ? cli->conf.run_dir : why);
-	if (rc == 0)
-		shm_close(shm);
+	wrong += check_run_dir(cli);
 	wrong += check_database(cli);
 	return wrong == 0 ? CLI_OK : CLI_FAIL;
 }
@@ -108,8 +126,8 @@ cmd_prune(struct cli *cli, int argc, char **argv)
 	int64_t keep_rows = cli->conf.events_keep_rows, total = 0;
 	int c, rc, is_json = 0;
 
-	for (c = cli_option(argc, argv, options); c != -1;
-	    c = cli_option(argc, argv, options)) {
+	for (c = cli_option(argc, argv, options, NULL); c != -1;
+	    c = cli_option(argc, argv, options, NULL)) {
 		rc = CLI_OK;
 		if (c == 's')
 			rc = cli_number(cli, "--keep-seconds", optarg, 0,
@@ -158,8 +176,8 @@ cmd_stats(struct cli *cli, int argc, char **argv)
 	struct buf b;
 	int c, rc, is_json = 0;
 
-	for (c = cli_option(argc, argv, options); c != -1;
-	    c = cli_option(argc, argv, options)) {
+	for (c = cli_option(argc, argv, options, NULL); c != -1;
+	    c = cli_option(argc, argv, options, NULL)) {
 		if (c != 'j')
 			return cli_misuse_option(cli, argv);
 		is_json = 1;

@@ -41,8 +41,8 @@ publish_parse(struct cli *cli, int argc, char **argv, struct publish_args *ret)
 	int c, rc = CLI_OK;
 
 	memset(ret, 0, sizeof(*ret));
-	for (c = cli_option(argc, argv, options); c != -1 && rc == CLI_OK;
-	    c = cli_option(argc, argv, options)) {
+	for (c = cli_option(argc, argv, options, NULL); c != -1 && rc == CLI_OK;
+	    c = cli_option(argc, argv, options, NULL)) {
 		if (c == 'r')
 			ret->room = optarg;
 		else if (c == 'u')
@@ -166,7 +166,7 @@ tail_print_audience(const struct event *ev, int is_json)
 	} else {
 		buf_adds(&b, "to all: ");
 	}
-	(void)fputs(buf_str(&b), stdout);
+	cli_put(buf_str(&b), 0);
 	buf_release(&b);
 }
 
@@ -264,8 +264,8 @@ cmd_tail(struct cli *cli, int argc, char **argv)
 	const char *after = NULL;
 	int c, rc;
 
-	for (c = cli_option(argc, argv, options); c != -1;
-	    c = cli_option(argc, argv, options)) {
+	for (c = cli_option(argc, argv, options, NULL); c != -1;
+	    c = cli_option(argc, argv, options, NULL)) {
 		if (c == 'u')
 			args.user = optarg;
 		else if (c == 'a')
@@ -286,8 +286,13 @@ cmd_tail(struct cli *cli, int argc, char **argv)
 	rc = cli_open(cli, STORE_SERVE);
 	if (rc != CLI_OK)
 		return rc;
-	if (args.user != NULL && site_has_user(cli->st, args.user) == 0)
-		return cli_fail(cli, "no such user: %s", args.user);
+	if (args.user != NULL) {
+		rc = site_has_user(cli->st, args.user);
+		if (rc == 0)
+			return cli_fail(cli, "no such user: %s", args.user);
+		if (rc < 0)
+			return cli_fail_store(cli, rc, NULL);
+	}
 	if (args.pos < 0) {
 		rc = eventlog_head(cli->st, &args.pos);
 		if (rc < 0)

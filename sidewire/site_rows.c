@@ -22,8 +22,10 @@ struct site_args {
 	int		 n_rest;
 };
 
+/* allowed: the letters of the options that this command has. */
 static int
-site_parse(struct cli *cli, int argc, char **argv, struct site_args *ret)
+site_parse(struct cli *cli, int argc, char **argv, const char *allowed,
+    struct site_args *ret)
 {
 	static const struct option options[] = {
 		{ "id", required_argument, NULL, 'i' },
@@ -34,12 +36,12 @@ site_parse(struct cli *cli, int argc, char **argv, struct site_args *ret)
 		{ "json", no_argument, NULL, 'j' },
 		{ NULL, 0, NULL, 0 }
 	};
-	int c;
+	int c, at = 0;
 
 	memset(ret, 0, sizeof(*ret));
-	for (c = cli_option(argc, argv, options); c != -1;
-	    c = cli_option(argc, argv, options)) {
-		switch (c) {
+	for (c = cli_option(argc, argv, options, &at); c != -1;
+	    c = cli_option(argc, argv, options, &at)) {
+		switch (strchr(allowed, c) != NULL ? c : '?') {
 		case 'i':
 			ret->id = optarg;
 			break;
@@ -58,8 +60,10 @@ site_parse(struct cli *cli, int argc, char **argv, struct site_args *ret)
 		case 'j':
 			ret->is_json = 1;
 			break;
-		default:
-			return cli_misuse_option(cli, argv);
+		case '?':
+			return c == '?' ? cli_misuse_option(cli, argv) :
+			    cli_misuse(cli, "--%s: no such option here",
+			    options[at].name);
 		}
 	}
 	ret->rest = argv + optind;
@@ -75,11 +79,12 @@ site_is(const struct site_args *args, const char *verb, int n)
 }
 
 static int
-site_begin(struct cli *cli, int argc, char **argv, struct site_args *ret)
+site_begin(struct cli *cli, int argc, char **argv, const char *allowed,
+    struct site_args *ret)
 {
 	int rc;
 
-	rc = site_parse(cli, argc, argv, ret);
+	rc = site_parse(cli, argc, argv, allowed, ret);
 	if (rc != CLI_OK)
 		return rc;
 	if (ret->n_rest == 0)
@@ -124,7 +129,7 @@ cmd_user(struct cli *cli, int argc, char **argv)
 	struct site_args args;
 	int rc;
 
-	rc = site_begin(cli, argc, argv, &args);
+	rc = site_begin(cli, argc, argv, "iej", &args);
 	if (rc != CLI_OK)
 		return rc;
 	if (site_is(&args, "add", 1)) {
@@ -155,7 +160,7 @@ cmd_room(struct cli *cli, int argc, char **argv)
 	struct site_args args;
 	int rc;
 
-	rc = site_begin(cli, argc, argv, &args);
+	rc = site_begin(cli, argc, argv, "icpj", &args);
 	if (rc != CLI_OK)
 		return rc;
 	if (site_is(&args, "add", 1)) {
@@ -186,7 +191,7 @@ cmd_member(struct cli *cli, int argc, char **argv)
 	struct site_args args;
 	int rc;
 
-	rc = site_begin(cli, argc, argv, &args);
+	rc = site_begin(cli, argc, argv, "j", &args);
 	if (rc != CLI_OK)
 		return rc;
 	if (site_is(&args, "add", 2)) {
@@ -245,7 +250,7 @@ cmd_post(struct cli *cli, int argc, char **argv)
 	char *text;
 	int rc;
 
-	rc = site_parse(cli, argc, argv, &args);
+	rc = site_parse(cli, argc, argv, "tj", &args);
 	if (rc != CLI_OK)
 		return rc;
 	if (args.n_rest != 3)
@@ -254,10 +259,11 @@ cmd_post(struct cli *cli, int argc, char **argv)
 	if (rc != CLI_OK)
 		return rc;
 	rc = cli_open(cli, STORE_SERVE);
-	if (rc == CLI_OK && store_write(cli->st) < 0)
-		rc = cli_fail_store(cli, ERR_BUSY, NULL);
-	if (rc == CLI_OK)
-		rc = post_message(cli, &args, text);
+	if (rc == CLI_OK) {
+		rc = store_write(cli->st);
+		rc = rc < 0 ? cli_fail_store(cli, rc, NULL) :
+		    post_message(cli, &args, text);
+	}
 	free(text);
 	return rc;
 }

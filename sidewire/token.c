@@ -55,8 +55,8 @@ cmd_token(struct cli *cli, int argc, char **argv)
 	const char *scope = NULL;
 	int c, rc, is_json = 0, is_any = 0;
 
-	for (c = cli_option(argc, argv, options); c != -1;
-	    c = cli_option(argc, argv, options)) {
+	for (c = cli_option(argc, argv, options, NULL); c != -1;
+	    c = cli_option(argc, argv, options, NULL)) {
 		rc = CLI_OK;
 		if (c == 't')
 			rc = cli_number(cli, "--ttl", optarg, 1, TOKEN_MAX_TTL_S,
