@@ -38,6 +38,7 @@
 #define TIMEOUT_S	10	/* of a handshake, of a closing handshake */
 #define OP_CLOSE	0x88	/* FIN and the opcode */
 #define V1		"sidewire.v1"
+#define VERSION		"13"	/* RFC 6455 section 4.2.1: no other */
 
 struct server {
 	const struct conf		*conf;
@@ -207,6 +208,7 @@ refuse_upgrade(struct lws *wsi, enum problem problem, const char *detail)
 	buf_add(&all, pre, sizeof(pre));
 	buf_addf(&all, "HTTP/1.1 %d %s\r\nContent-Type: %s\r\n"
 	    "Content-Length: %zu\r\nCache-Control: no-store\r\n"
+	    "Sec-WebSocket-Version: " VERSION "\r\n"
 	    "Connection: close\r\n\r\n", answer.status,
 	    problem_info(problem)->title, answer.type, body.len);
 	buf_add(&all, buf_str(&body), body.len);
@@ -253,7 +255,7 @@ on_http(struct server *srv, struct lws *wsi)
 static int
 on_confirm_upgrade(struct server *srv, struct lws *wsi)
 {
-	char upgrade[32], origin[512], host[512];
+	char upgrade[32], version[8], origin[512], host[512];
 	const char *why, *from;
 	struct query q;
 	int rc;
@@ -263,6 +265,10 @@ on_confirm_upgrade(struct server *srv, struct lws *wsi)
 		return -1;
 	if (!is_path(wsi, srv->conf->ws_path))
 		return refuse_upgrade(wsi, PROBLEM_NOT_FOUND, NULL);
+	if (header(wsi, WSI_TOKEN_VERSION, version, sizeof(version)) == NULL ||
+	    strcmp(version, VERSION) != 0)
+		return refuse_upgrade(wsi, PROBLEM_BAD_REQUEST,
+		    "Sec-WebSocket-Version must be " VERSION ".");
 	from = header(wsi, WSI_TOKEN_ORIGIN, origin, sizeof(origin));
 	if (from == NULL && lws_hdr_total_length(wsi, WSI_TOKEN_ORIGIN) > 0)
 		from = "too long";
