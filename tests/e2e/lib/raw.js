@@ -175,9 +175,9 @@ export class Raw {
 	destroy() { this.tcp.destroy(); }
 }
 
-// A raw connection that is gone when test t ends.
-export function raw(t, port) {
+// A raw connection that is gone when the site stops.
+export function raw(site, port) {
 	const r = new Raw(port);
-	t.after(() => r.destroy());
+	site.sockets.push({ ws: { terminate: () => r.destroy() } });
 	return r;
 }

@@ -122,7 +122,8 @@ export class Site {
 		return this.sidecar;
 	}
 
-	async startLighttpd() {
+	// more: lines of configuration, for all of the server.
+	async startLighttpd(more = '') {
 		const include = fs.readFileSync(path.join(DEPLOY, 'lighttpd/sidewire.conf'), 'utf8')
 			.replaceAll('/run/sidewire/poll.sock', this.pollSocket).replaceAll('8081', String(this.wsPort));
 		fs.writeFileSync(path.join(this.dir, 'sidewire-lighttpd.conf'), include);
@@ -134,6 +135,7 @@ server.port = ${this.webPort}
 server.errorlog = "${this.dir}/lighttpd.log"
 server.modules = ( "mod_accesslog" )
 accesslog.filename = "${this.dir}/access.log"
+${more}
 include "${this.dir}/sidewire-lighttpd.conf"
 `);
 		this.lighttpd = this.start('lighttpd', lighttpdPath(), ['-D', '-f', path.join(this.dir, 'lighttpd.conf')]);
