@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "app.h"
+#include "auth.h"
 #include "cgi.h"
 #include "conf.h"
 #include "duty.h"
@@ -198,6 +199,22 @@ run(struct service *s)
 	return rc == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
+/* -n: the configuration was read; are the keys such that it would start? */
+static int
+check(const struct conf *conf)
+{
+	struct auth *auth;
+	char why[512] = "";
+
+	if (auth_open(conf, &auth, why, sizeof(why)) < 0) {
+		(void)fprintf(stderr, "fcgi-poll: %s\n", why);
+		return EXIT_FAILURE;
+	}
+	auth_close(auth);
+	(void)puts("the configuration is good");
+	return EXIT_SUCCESS;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -230,9 +247,7 @@ main(int argc, char **argv)
 		(void)fprintf(stderr, "fcgi-poll: %s\n", why);
 		return EXIT_FAILURE;
 	}
-	c = is_check ? EXIT_SUCCESS : run(&s);
-	if (is_check)
-		(void)puts("the configuration is good");
+	c = is_check ? check(&s.conf) : run(&s);
 	conf_release(&s.conf);
 	return c;
 }
