@@ -332,16 +332,15 @@ static void
 begin(struct session *s, const struct session_request *req)
 {
 	struct clients *c = s->clients;
-	const char *token = s->wish->token;
-	size_t len = token == NULL ? 0 : strlen(token);
+	const char *token = s->wish->token, *bearer;
+	size_t len = token == NULL ? 0 : strlen(token), bearer_len;
 	char retry[24];
 
-	if (req->authorization != NULL) {
-		token = auth_parse_bearer(req->authorization, &len);
-		if (token == NULL) {
-			session_end(s, PROBLEM_INVALID_TOKEN);
-			return;
-		}
+	/* Other schemes (a site behind a password) are not for us. */
+	bearer = auth_parse_bearer(req->authorization, &bearer_len);
+	if (bearer != NULL) {
+		token = bearer;
+		len = bearer_len;
 	}
 	if (c->drain_code != 0) {
 		clients_print_retry(retry, sizeof(retry));

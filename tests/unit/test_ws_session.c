@@ -319,7 +319,8 @@ test_tokens(void **state)
 		{ "token=", NULL, "Authentication required" },
 		{ "token=abc", NULL, "Invalid token" },
 		{ "token=a.b.c", NULL, "Invalid token" },
-		{ "", "Basic YTpi", "Invalid token" },
+		{ "", "Basic YTpi", "Authentication required" },
+		{ "token=abc", "Basic YTpi", "Invalid token" },
 		{ "", "Bearer x.y.z", "Invalid token" }
 	};
 	struct world w;
@@ -345,6 +346,13 @@ test_tokens(void **state)
 	assert_string_equal(f.reason, "Revoked");
 	leave(&f);
 	query = with_token(&w, "alice", 100, "");
+	/* A password of the site in front is no token. */
+	join_raw(&w, &f, query, 0, "Basic YTpi");
+	assert_int_equal(f.code, 0);
+	leave(&f);
+	join_raw(&w, &f, "", 1, "Basic YTpi");
+	assert_int_equal(f.code, 0);
+	leave(&f);
 	*strchr(query, '&') = '\0';
 	assert_true(asprintf(&header, "bearer %s", query + 6) > 0);
 	join_raw(&w, &f, "", 0, header);
@@ -352,8 +360,8 @@ test_tokens(void **state)
 	leave(&f);
 	free(query);
 	free(header);
-	assert_int_equal(stats_get(w.shm, STATS_ws_opened), 1);
-	assert_int_equal(stats_get(w.shm, STATS_ws_closed), 1);
+	assert_int_equal(stats_get(w.shm, STATS_ws_opened), 2);
+	assert_int_equal(stats_get(w.shm, STATS_ws_closed), 2);
 	close_world(&w);
 }
 
