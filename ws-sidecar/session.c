@@ -298,6 +298,12 @@ session_verify(struct session *s, const char *token, size_t len,
 
 	problem = auth_verify(s->clients->env.auth, token, len,
 	    s->clients->wall_s, ret, ret_why);
+	/* No leeway: a session ends at exp, so this one would not begin. */
+	if (problem == PROBLEM_NONE &&
+	    ret->expires_at_s <= s->clients->wall_s) {
+		*ret_why = "The token has expired.";
+		problem = PROBLEM_TOKEN_EXPIRED;
+	}
 	if (problem != PROBLEM_NONE && problem != PROBLEM_MISSING_TOKEN)
 		stats_add(s->clients->env.shm, STATS_auth_failures, 1);
 	return problem;
