@@ -33,7 +33,7 @@
 #include "upgrade.h"
 
 #define HEADER_MAX	16384	/* of one request: a token may have 8 KiB */
-#define OUT_MAX		(4 * 1024 * 1024)	/* answers and an event */
+#define OUT_MAX		(4 * 1024 * 1024)	/* an event; answers come to it */
 #define OUT_KEEP	(256 * 1024)		/* the buffer shrinks to this */
 #define TIMEOUT_S	10	/* of a handshake, of a closing handshake */
 #define OP_CLOSE	0x88	/* FIN and the opcode */
@@ -418,7 +418,7 @@ server_open(const struct conf *conf, struct clients *clients,
 	srv->clients = clients;
 	srv->health = health;
 	srv->loop = loop;
-	buf_init(&srv->out, OUT_MAX);
+	buf_init(&srv->out, OUT_MAX + SESSION_ANSWERS(conf->ws_max_message));
 	lws_set_log_level(LLL_ERR, on_log);
 	memset(&info, 0, sizeof(info));
 	info.port = CONTEXT_PORT_NO_LISTEN_SERVER;

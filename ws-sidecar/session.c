@@ -383,7 +383,7 @@ session_new(struct clients *c, void *conn, const struct session_request *req,
 	s->opened_ms = s->heard_ms = c->mono_ms;
 	(void)snprintf(s->ip, sizeof(s->ip), "%s", req->ip);
 	buf_init(&s->rx, (size_t)c->env.conf->ws_max_message);
-	buf_init(&s->control, (size_t)c->env.conf->ws_max_message * 4);
+	buf_init(&s->control, SESSION_ANSWERS(c->env.conf->ws_max_message));
 	buf_init(&s->state, SESSION_STATE_MAX);
 	s->next = c->first;
 	if (s->next != NULL)

@@ -20,7 +20,9 @@
 #include "attr.h"
 
 #define SESSION_WRITE_MAX	65536	/* bytes of one session_write(), unless one
-					 * event is longer */
+					 * event is longer, or the answers are */
+#define SESSION_ANSWERS(max_message) \
+	((size_t)(max_message) * 4)	/* bytes of answers that wait for a client */
 #define SESSION_AUTH_MS		10000	/* to the first auth frame */
 #define SESSION_AUTH_MAX	4096	/* bytes of it */
 #define SESSION_STALL_MS	30000	/* with data to take, and taking none */

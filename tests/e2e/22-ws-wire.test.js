@@ -199,6 +199,16 @@ test('a message over ws.max_message is refused with 1009, in one piece or many',
 	assert.equal(await metric(site, 'ws_too_large'), 8);
 });
 
+test('answers are as long as ws.max_message lets them be', async (t) => {
+	const site = await startSite(t, { poll: false, web: false, conf: ['ws.max_message = 16777216'] });
+	const s = await raw(site, site.wsPort).upgrade(url(site));
+	const ping = text({ type: 'ping', payload: 'x'.repeat(7 << 20) });
+	for (let i = 0; i < 3; i++)
+		s.write(ping);
+	for (let i = 0; i < 3; i++)
+		assert.equal(JSON.parse(await s.text()).payload.length, 7 << 20);
+});
+
 test('what is no WebSocket handshake gets no socket', async (t) => {
 	const site = await startSite(t, { poll: false });
 	// The library must not see these upgrades.
