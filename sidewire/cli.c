@@ -48,14 +48,14 @@ cli_misuse(const struct cli *cli, const char *fmt, ...)
 	va_start(ap, fmt);
 	cli_complain(cli, fmt, ap);
 	va_end(ap);
-	while (*line != '\0') {
+	do {
 		n = (int)strcspn(line, "\n");
 		(void)fprintf(stderr, "usage: sidewire [-c FILE] %s%s%.*s\n",
 		    cli->command->name, n > 0 ? " " : "", n, line);
 		line += n;
 		if (*line == '\n')
 			line++;
-	}
+	} while (*line != '\0');
 	(void)fprintf(stderr, "`sidewire help %s` tells more.\n",
 	    cli->command->name);
 	return CLI_USAGE;

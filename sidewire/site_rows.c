@@ -196,6 +196,8 @@ cmd_member(struct cli *cli, int argc, char **argv)
 		return rc;
 	if (site_is(&args, "add", 2)) {
 		rc = site_add_member(cli->st, args.rest[1], args.rest[2]);
+		if (rc == ERR_EXISTS)
+			return CLI_OK;	/* he is in, as was asked for */
 		return site_done(cli, rc, "no such room or user",
 		    args.rest[1]);
 	}
@@ -207,10 +209,11 @@ cmd_member(struct cli *cli, int argc, char **argv)
 	if (!site_is(&args, "list", 1))
 		return cli_misuse(cli, "add ROOM USER, delete ROOM USER or list "
 		    "ROOM?");
-	table.is_json = args.is_json;
-	rc = site_list_members(cli->st, args.rest[1], site_row, &table);
+	rc = site_check_room(cli->st, args.rest[1], "");
 	if (rc == ERR_NOTFOUND)
 		return site_done(cli, rc, "no such room", args.rest[1]);
+	table.is_json = args.is_json;
+	rc = site_list_members(cli->st, args.rest[1], site_row, &table);
 	return site_listed(cli, rc, &table);
 }
 
