@@ -14,6 +14,8 @@ export class Process {
 		this.child = spawn(command, args, {
 			stdio: [options.stdin ?? 'ignore', 'pipe', 'pipe', ...(options.extra ?? [])],
 			cwd: options.cwd,
+			uid: options.uid,
+			gid: options.gid,
 			env: { ...process.env, ...options.env },
 		});
 		this.child.stderr.on('data', (d) => { this.log += d; });

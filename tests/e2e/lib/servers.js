@@ -1,0 +1,106 @@
+// Web servers in front of a site, beside the lighttpd of site.js: each in the site's
+// directory and on its port.
+
+import fs from 'node:fs';
+import path from 'node:path';
+import { BIN, DEPLOY, lighttpdPath } from './site.js';
+import { run } from './process.js';
+import { until } from './deadline.js';
+
+const MODULES = '/usr/lib/apache2/modules';
+
+const executable = (name) => [...(process.env.PATH ?? '').split(':'), '/usr/sbin', '/usr/bin']
+	.map((dir) => path.join(dir, name)).find((p) => fs.existsSync(p));
+export const apachePath = () => executable('apache2');
+export const spawnFcgiPath = () => executable('spawn-fcgi');
+export const hasApacheModule = (name) => fs.existsSync(path.join(MODULES, `mod_${name}.so`));
+
+// Debian's user of web servers: needed where we are root, for Apache refuses to serve as root.
+async function webUser() {
+	if (process.getuid() !== 0)
+		return undefined;
+	const [uid, gid] = await Promise.all(['-u', '-g'].map((flag) => run('id', [flag, 'www-data'])));
+	return { uid: Number(uid.out), gid: Number(gid.out), name: 'www-data' };
+}
+
+function chownAll(dir, { uid, gid }) {
+	fs.lchownSync(dir, uid, gid);
+	for (const entry of fs.readdirSync(dir, { withFileTypes: true })) {
+		const name = path.join(dir, entry.name);
+		if (entry.isDirectory())
+			chownAll(name, { uid, gid });
+		else
+			fs.lchownSync(name, uid, gid);
+	}
+}
+
+// Gives everything to the web server's user; later processes with the returned options
+// (uid, gid) run as that user too.
+export async function shareSite(site) {
+	const user = await webUser();
+	if (!user)
+		return {};
+	chownAll(site.dir, user);
+	return user;
+}
+
+// Starts a lighttpd with these lines.
+export async function startLighttpdWith(site, lines) {
+	fs.mkdirSync(path.join(site.dir, 'www'), { recursive: true });
+	fs.writeFileSync(path.join(site.dir, 'lighttpd.conf'), `
+server.document-root = "${site.dir}/www"
+server.bind = "127.0.0.1"
+server.port = ${site.webPort}
+server.errorlog = "${site.dir}/lighttpd.log"
+${lines}
+`);
+	site.lighttpd = site.start('lighttpd', lighttpdPath(), ['-D', '-f', path.join(site.dir, 'lighttpd.conf')]);
+	await site.answers(site.web);
+}
+
+// An Apache of its own with deploy/apache/NAME as it stands, but for paths and port.  edit
+// changes the include's text; modules are those that Debian calls so.
+export async function startApache(site, name, { edit = (s) => s, modules = [], user = {} } = {}) {
+	const bin = path.join(site.dir, 'bin');
+	fs.mkdirSync(bin, { recursive: true });
+	fs.mkdirSync(path.join(site.dir, 'www'), { recursive: true });
+	fs.mkdirSync(path.join(site.dir, 'fcgid'), { recursive: true });
+	fs.copyFileSync(path.join(BIN, 'fcgi-poll'), path.join(bin, 'fcgi-poll'));
+	const text = fs.readFileSync(path.join(DEPLOY, 'apache', name), 'utf8');
+	const include = text.replaceAll('/usr/local/bin/fcgi-poll', path.join(bin, 'fcgi-poll'))
+		.replaceAll('/etc/sidewire/sidewire.conf', site.conf).replaceAll('/run/sidewire/poll.sock', site.pollSocket)
+		.replaceAll('8081', String(site.wsPort));
+	fs.writeFileSync(path.join(site.dir, 'sidewire-apache.conf'), edit(include));
+	// Shared libraries of Debian's build have no need to be loaded twice.
+	const load = ['mpm_event', 'authz_core', 'unixd', ...modules]
+		.filter((m) => hasApacheModule(m)).map((m) => `LoadModule ${m}_module ${MODULES}/mod_${m}.so`);
+	fs.writeFileSync(path.join(site.dir, 'apache.conf'), `
+ServerRoot "${site.dir}"
+ServerName localhost
+Listen 127.0.0.1:${site.webPort}
+PidFile "${site.dir}/apache.pid"
+DefaultRuntimeDir "${site.dir}"
+Mutex file:${site.dir}
+${load.join('\n')}
+${user.name ? `User ${user.name}\nGroup ${user.name}` : ''}
+ErrorLog "${site.dir}/apache.log"
+DocumentRoot "${site.dir}/www"
+StartServers 1
+${modules.includes('fcgid') ? `FcgidIPCDir "${site.dir}/fcgid"\nFcgidProcessTableFile "${site.dir}/fcgid.shm"` : ''}
+Include "${site.dir}/sidewire-apache.conf"
+CustomLog "${site.dir}/access.log" sidewire
+`);
+	if (user.uid !== undefined)
+		chownAll(site.dir, user);
+	site.apache = site.start('apache', apachePath(), ['-f', path.join(site.dir, 'apache.conf'), '-DFOREGROUND']);
+	try {
+		await site.answers(site.web);
+	} catch (error) {
+		throw new Error(`${error.message}; ${site.apache.log} ${apacheLog(site)}`);
+	}
+}
+
+export const apacheLog = (site) => fs.readFileSync(path.join(site.dir, 'apache.log'), 'utf8');
+
+// Waits for a line of Apache's error log.
+export const apacheSaid = (site, pattern) => until(() => pattern.test(apacheLog(site)), `Apache says ${pattern}`);
