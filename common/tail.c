@@ -43,7 +43,7 @@ struct tail {
 	struct event	*ev[TAIL_BATCH];
 	size_t		 n_ev;
 	int		 is_behind;	/* there may be rows after head */
-	int		 read_err;	/* reading fails; these three: 0 none */
+	int		 read_err;	/* reading fails; these four: 0 none */
 	int64_t		 retry_us;	/* then again at */
 	int64_t		 schema_version;	/* in order, or UNCHECKED */
 	int64_t		 schema_us;	/* next comparison */
@@ -51,6 +51,7 @@ struct tail {
 	int		 schema_err;	/* the tables cannot be used */
 	int		 replace_err;	/* the new file cannot be opened */
 	int64_t		 replace_us;	/* not tried again before */
+	int		 gone_err;	/* there is no file at the path */
 	_Atomic int64_t	 head;
 	_Atomic int	 health;
 };
@@ -172,6 +173,8 @@ set_health(struct tail *t)
 
 	if (err == 0)
 		err = t->replace_err;
+	if (err == 0)
+		err = t->gone_err;
 	if (err == 0)
 		err = t->schema_err;
 	atomic_store(&t->health, err);
@@ -356,6 +359,23 @@ note_return(struct tail *t)
 	log_info("database is back in its place");
 }
 
+/* Taken away: what we have open serves on, but is not the site's any more. */
+static void
+note_absence(struct tail *t)
+{
+	int err = watch_is_gone(t->src.watch) ? ERR_NOTFOUND : 0;
+
+	if (err == t->gone_err)
+		return;
+	t->gone_err = err;
+	set_health(t);
+	if (err != 0)
+		log_warnx("database is not at its path any more: path=%s",
+		    t->conf.database);
+	else
+		log_info("a database is at its path again");
+}
+
 int
 tail_step(struct tail *t)
 {
@@ -368,6 +388,7 @@ tail_step(struct tail *t)
 	rc = watch_look(t->src.watch, now, &what);
 	if (rc < 0)
 		return note_failure(t, rc, now);
+	note_absence(t);
 	if (what == WATCH_REPLACED)
 		return replace(t, now);
 	note_return(t);

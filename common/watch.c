@@ -53,7 +53,7 @@
 #define SEEN_WRITE	1	/* one of our three files */
 #define SEEN_NAME	2	/* the database itself: another file now? */
 
-enum identity { ID_SAME, ID_OTHER, ID_UNSURE };
+enum identity { ID_SAME, ID_OTHER, ID_GONE, ID_UNSURE };
 
 struct watch {
 	struct store	*st;		/* borrowed */
@@ -68,6 +68,7 @@ struct watch {
 	int		 is_blind;	/* events do not tell all: a network
 					 * file system, or no directory */
 	int		 is_replaced;
+	int		 is_gone;	/* nothing is at the path */
 	int		 floor_ms;	/* set by hand; -1: by circumstance */
 	int64_t		 version;	/* the last data version reported */
 	int		 is_pending;	/* something is not proven done */
@@ -360,7 +361,8 @@ identify(const struct watch *w)
 
 	store_identity(w->st, &dev, &ino);
 	if (stat(store_path(w->st), &sb) < 0)
-		return ID_UNSURE;
+		return errno == ENOENT || errno == ENOTDIR ? ID_GONE :
+		    ID_UNSURE;
 	if (sb.st_dev == dev && sb.st_ino == ino)
 		return ID_SAME;
 	if (!S_ISREG(sb.st_mode) || sb.st_size == 0 ||
@@ -473,9 +475,11 @@ watch_look(struct watch *w, int64_t now_mono_us, enum watch_result *ret)
 		probe_refresh(w);
 		set_floor(w, now_mono_us);
 	}
-	if (is_floor || (seen & SEEN_NAME) || w->is_replaced)
+	if (is_floor || (seen & SEEN_NAME) || w->is_replaced || w->is_gone) {
 		id = identify(w);
-	if (id != ID_UNSURE)
+		w->is_gone = id == ID_GONE;
+	}
+	if (id == ID_SAME || id == ID_OTHER)
 		w->is_replaced = id == ID_OTHER;
 	if (w->is_replaced) {
 		/* What the old file's connection would say is of no
@@ -489,4 +493,10 @@ watch_look(struct watch *w, int64_t now_mono_us, enum watch_result *ret)
 		return 0;
 	}
 	return look(w, now_mono_us, ret);
+}
+
+int
+watch_is_gone(const struct watch *w)
+{
+	return w->is_gone;
 }

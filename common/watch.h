@@ -55,6 +55,9 @@ int64_t	 watch_wait_us(const struct watch *w, int64_t now_mono_us);
  * by it, the next call looks again. */
 int	 watch_look(struct watch *w, int64_t now_mono_us, enum watch_result *ret)
 	    ATTR_MUST_CHECK;
+/* Non-zero: when watch_look() last compared, no file was at the path.  What the store has
+ * open can be read on, and nobody else will write to it. */
+int	 watch_is_gone(const struct watch *w);
 /* Another floor than WATCH_FLOOR_MS or WATCH_BLIND_MS (-1: these); 0: none.  For tests, and for
  * network file systems where looking is dear. */
 void	 watch_set_floor_ms(struct watch *w, int floor_ms);

@@ -429,6 +429,26 @@ test_unreadable_replacement(void **state)
 	assert_follows(f);
 }
 
+/* Moved away and back: told by the health, and what is open serves on. */
+static void
+test_taken_away(void **state)
+{
+	struct fixture *f = *state;
+	struct store *was = tail_store(f->t);
+	char away[320];
+	int64_t head;
+
+	(void)snprintf(away, sizeof(away), "%s/away", f->db.dir);
+	assert_int_equal(rename(f->db.path, away), 0);
+	AWAIT(f, tail_health(f->t) == ERR_NOTFOUND);
+	assert_int_equal(eventlog_head(was, &head), 0);
+	assert_int_equal(rename(away, f->db.path), 0);
+	AWAIT(f, tail_health(f->t) == 0);
+	assert_int_equal(f->n_replaced, 0);
+	assert_ptr_equal(tail_store(f->t), was);
+	assert_follows(f);
+}
+
 /* Readers are locked out for a time: the tail says so and goes on
  * afterwards. */
 static void
@@ -493,6 +513,7 @@ main(int argc, char **argv)
 		T(restored_backup),
 		T(plain_mv),
 		T(unreadable_replacement),
+		T(taken_away),
 		T(passing_failure),
 		T(out_of_memory)
 	};
