@@ -74,7 +74,10 @@ async function followBySocket(site, f, params, next) {
 			s = await site.connect('carol', { direct: params.direct, params: cursor,
 				protocols: params.protocols });
 			if (f.got.length === 0 && params.protocols === undefined) {
-				await s.drain();
+				for (const m of await s.drain()) {
+					f.take(m);
+					cursor = next(m, cursor);
+				}
 				f.isReady();
 			}
 			for (;;) {
