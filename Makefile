@@ -105,7 +105,7 @@ check-asan: packages-build-run-test
 	    sh -c '$(MAKE) --no-print-directory KIND=asan CFLAGS="-O1 -g" -j$(JOBS) programs unit-build && \
     $(MAKE) --no-print-directory KIND=asan CFLAGS="-O1 -g" unit e2e'
 
-lint: packages-lint
+lint: packages-build-lint
 	@tests/lint/run.sh
 
 bench: packages-build-run-test

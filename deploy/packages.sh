@@ -17,7 +17,7 @@ wanted() {
 		# Any Node.js from 18 on will do; Debian's where there is none.
 		command -v node >/dev/null || echo nodejs
 		command -v npm >/dev/null || echo npm ;;
-	lint)	echo mandoc ;;
+	lint)	echo git mandoc ;;
 	*)	echo "usage: deploy/packages.sh build|run|test|lint ..." >&2
 		exit 2 ;;
 	esac
