@@ -439,6 +439,7 @@ test_taken_away(void **state)
 	int64_t head;
 
 	(void)snprintf(away, sizeof(away), "%s/away", f->db.dir);
+	close_others(f);
 	assert_int_equal(rename(f->db.path, away), 0);
 	AWAIT(f, tail_health(f->t) == ERR_NOTFOUND);
 	assert_int_equal(eventlog_head(was, &head), 0);
