@@ -108,8 +108,21 @@ check-asan: packages-build-run-test
 lint: packages-build-lint
 	@tests/lint/run.sh
 
-bench: packages-build-run-test
-	@$(MAKE) --no-print-directory -j$(JOBS) programs
+# The load and the ceilings of the benchmark, beside the programs.
+CEILINGS = fcgi-hello lws-broadcast raw-send
+BENCH	 = rtload $(CEILINGS)
+bench-programs: $(BENCH:%=$B/bench/bin/%)
+$B/bench/bin/fcgi-hello: LDLIBS = -lfcgi
+$B/bench/bin/lws-broadcast: LDLIBS = -lwebsockets -lev
+$B/bench/bin/rtload: $(call objs,bench/rtload)
+$(addprefix $B/bench/bin/,$(CEILINGS)): $B/bench/bin/%: $B/bench/ceilings/%.o
+$(BENCH:%=$B/bench/bin/%): $B/libsidewire.a
+	@mkdir -p $(@D)
+	$(if $(say),$(say) LINK $@)
+	$(Q)$(build) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDLIBS) $(LIBS)
+
+bench: packages-build-run-test-bench
+	@$(MAKE) --no-print-directory -j$(JOBS) programs bench-programs
 	@bench/run.sh $B/bin
 
 install: programs
@@ -138,6 +151,6 @@ help:
 clean:
 	rm -rf build
 
-.PHONY: all programs run test unit unit-build e2e check-asan lint bench install help clean
+.PHONY: all programs bench-programs run test unit unit-build e2e check-asan lint bench install help clean
 .SECONDARY:
 -include $(shell find $B -name '*.d' 2>/dev/null)

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs the Debian packages that a purpose needs and this machine lacks.
 #
-#   deploy/packages.sh build|run|test|lint ...
+#   deploy/packages.sh build|run|test|lint|bench ...
 #
 # Needs root or sudo only when something is missing.  Services that come with a package
 # (lighttpd, Apache) are not started by the installation.
@@ -18,7 +18,8 @@ wanted() {
 		command -v node >/dev/null || echo nodejs
 		command -v npm >/dev/null || echo npm ;;
 	lint)	echo git mandoc ;;
-	*)	echo "usage: deploy/packages.sh build|run|test|lint ..." >&2
+	bench)	echo nginx-light strace ;;
+	*)	echo "usage: deploy/packages.sh build|run|test|lint|bench ..." >&2
 		exit 2 ;;
 	esac
 }

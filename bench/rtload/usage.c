@@ -1,0 +1,71 @@
+/*
+ * CPU clocks of other processes instead of /proc/PID/stat, whose ticks of 10 ms are
+ * too coarse for steps of two seconds (usage.h).
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "fail.h"
+#include "usage.h"
+
+int
+usage_parse(const char *list, struct usage *ret)
+{
+	const char *p = list;
+	char *end;
+	long pid;
+
+	ret->n_pids = 0;
+	while (*p != '\0') {
+		pid = strtol(p, &end, 10);
+		if (end == p || pid <= 0 || ret->n_pids == USAGE_PIDS ||
+		    (*end != '\0' && *end != ','))
+			return -1;
+		ret->pids[ret->n_pids++] = (int)pid;
+		p = *end == ',' ? end + 1 : end;
+	}
+	return 0;
+}
+
+double
+usage_cpu_s(const struct usage *u)
+{
+	struct timespec used;
+	clockid_t clock;
+	double sum = 0;
+	int i;
+
+	for (i = 0; i < u->n_pids; i++) {
+		if (clock_getcpuclockid(u->pids[i], &clock) != 0 ||
+		    clock_gettime(clock, &used) != 0)
+			fail("process %d under test is gone", u->pids[i]);
+		sum += (double)used.tv_sec + (double)used.tv_nsec / 1e9;
+	}
+	return sum;
+}
+
+long
+usage_pss_kib(const struct usage *u)
+{
+	char path[64], line[256];
+	long kib, sum = 0;
+	FILE *f;
+	int i;
+
+	for (i = 0; i < u->n_pids; i++) {
+		(void)snprintf(path, sizeof(path), "/proc/%d/smaps_rollup",
+		    u->pids[i]);
+		f = fopen(path, "r");
+		if (f == NULL)
+			fail("cannot read %s", path);
+		while (fgets(line, sizeof(line), f) != NULL) {
+			if (sscanf(line, "Pss: %ld", &kib) == 1) {
+				sum += kib;
+				break;
+			}
+		}
+		(void)fclose(f);
+	}
+	return sum;
+}
