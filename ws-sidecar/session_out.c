@@ -85,10 +85,12 @@ static void
 write_state(struct session *s, struct buf *out)
 {
 	size_t size;
+	int n;
 
-	while (s->state_at < s->state.len) {
+	/* At least one, however long it is: out is never quite empty. */
+	for (n = 0; s->state_at < s->state.len; n++) {
 		size = frame_size(s->state.p + s->state_at);
-		if (out->len > 0 && out->len + size > SESSION_WRITE_MAX)
+		if (n > 0 && out->len + size > SESSION_WRITE_MAX)
 			return;
 		buf_add(out, s->state.p + s->state_at, size);
 		s->state_at += size;

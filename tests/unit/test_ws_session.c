@@ -280,10 +280,8 @@ test_bounds(void **state)
 	feed(&w);
 	join_as(&w, &f, "alice", "", 1);
 	while (f.wants) {
-		f.wants = 0;
-		buf_reset(&w.out);
 		buf_reset(&w.text);
-		session_write(f.s, &w.out);
+		write_once(&w, &f);
 		assert_true(w.out.len <= SESSION_WRITE_MAX);
 		decode(&w);
 		rooms += count(buf_str(&w.text), "ROOM_CREATED");
@@ -295,6 +293,14 @@ test_bounds(void **state)
 		post(&w, "lobby", "one of many");
 	feed(&w);
 	assert_int_equal(count(hear(&w, &f), "NEW_MESSAGE"), 600);
+	leave(&f);
+	/* What is longer than one write goes out in one of its own. */
+	testdb_site(&w.db, "UPDATE rooms SET description = "
+	    "hex(zeroblob(50000)) WHERE id = 'lobby'");
+	feed(&w);
+	join_as(&w, &f, "alice", "", 1);
+	assert_int_equal(count(hear(&w, &f), "ROOM_CREATED"), 2002);
+	assert_int_equal(count(buf_str(&w.text), "\"sync\""), 1);
 	leave(&f);
 	close_world(&w);
 }
