@@ -260,6 +260,8 @@ main(int argc, char **argv)
 		rc = auth_open(&sv.conf, &sv.auth, why, sizeof(why));
 		if (rc < 0)
 			(void)fprintf(stderr, "ws-sidecar: %s\n", why);
+		else
+			(void)puts("the configuration is good");
 		auth_close(sv.auth);
 		conf_release(&sv.conf);
 		return rc < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
