@@ -106,7 +106,7 @@ test_replacement(void **state)
 	};
 	struct tokencache *tc = new_cache(TOKENCACHE_WAYS, NO_LIMIT);
 	struct auth_claims c;
-	char token[8];
+	char token[16];
 	size_t bytes;
 	int i;
 
