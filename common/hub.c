@@ -548,8 +548,10 @@ hub_read(struct hub *hub, struct hub_sub *sub, int max_events,
 			is_end = hub_read_ring(hub, &rd);
 		else
 			is_end = hub_read_log(hub, &rd);
-		if (is_end < 0)
+		if (is_end < 0 && rd.given == 0)
 			return is_end;
+		if (is_end < 0)
+			is_end = 0;	/* what was given stays given */
 	} while (!is_end && rd.given == 0 && rd.rc == 0);
 	sub->pos = rd.pos;
 	if (is_end && rd.rc >= 0) {

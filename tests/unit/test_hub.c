@@ -519,6 +519,42 @@ test_stale_rights(void **state)
 	world_close(&w);
 }
 
+/* The log cannot be read on in the middle of a page: nothing is given twice. */
+static void
+test_log_fails_midway(void **state)
+{
+	struct reader *rd;
+	struct world w;
+	int64_t start;
+	int i;
+
+	(void)state;
+	world_open(&w);
+	start = hub_head(w.hub);
+	for (i = 0; i < 3; i++)
+		post(&w, "r0", "u1", i == 2 ? "bad" : "good");
+	world_pump(&w);
+	/* A table that fails at one row, as a damaged page does. */
+	testdb_site(&w.db, "ALTER TABLE messages RENAME TO m; CREATE VIEW "
+	    "messages AS SELECT id, room_id, sender_id, sender_name, "
+	    "sender_avatar, CASE content WHEN 'bad' THEN json(content) ELSE "
+	    "content END AS content, type, timestamp, rowid FROM m");
+	hub_reset(w.hub, w.db.st, hub_head(w.hub));
+	rd = reader_join(&w, "u2", start, NULL, 0);
+	assert_int_equal(hub_read(w.hub, &rd->sub, 100, 1 << 20, on_event, rd),
+	    2);
+	assert_true(hub_has_news(&rd->sub));
+	assert_int_equal(hub_position(w.hub, &rd->sub), rd->id[1]);
+	assert_true(hub_read(w.hub, &rd->sub, 100, 1 << 20, on_event, rd) < 0);
+	assert_int_equal(rd->n, 2);
+	testdb_site(&w.db, "DROP VIEW messages; "
+	    "ALTER TABLE m RENAME TO messages");
+	reader_read_all(&w, rd);
+	assert_int_equal(rd->n, 3);
+	reader_leave(&w, rd);
+	world_close(&w);
+}
+
 int
 main(void)
 {
@@ -532,6 +568,7 @@ main(void)
 		cmocka_unit_test(test_behind_the_ring),
 		cmocka_unit_test(test_random_world),
 		cmocka_unit_test(test_stale_rights),
+		cmocka_unit_test(test_log_fails_midway),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
