@@ -128,7 +128,7 @@ session_close(struct session *s, int code, const char *reason)
 	s->phase = SESSION_CLOSING;
 	s->close_code = code;
 	s->until_ms = s->clients->mono_ms + SESSION_CLOSE_MS;
-	buf_release(&s->state);
+	session_drop_state(s);
 	plan(s);
 	s->clients->env.ops->close(s->conn, code, reason);
 }
@@ -452,7 +452,7 @@ session_free(struct session *s, int code)
 	}
 	buf_release(&s->rx);
 	buf_release(&s->control);
-	buf_release(&s->state);
+	session_drop_state(s);
 	free(s);
 }
 

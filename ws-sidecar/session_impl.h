@@ -49,6 +49,7 @@ struct session {
 	struct buf		 control;	/* answers, framed */
 	struct buf		 state;		/* the present state, framed, while it is sent */
 	size_t			 state_at;	/* bytes of it that were sent */
+	size_t			 state_size;	/* its part of clients->states_size */
 	_Atomic uint64_t	 frames;	/* rate bucket */
 	int64_t			 expires_at_s;
 	int64_t			 opened_ms;
@@ -79,6 +80,7 @@ struct clients {
 	struct session		*first;
 	size_t			 n_sessions;
 	size_t			 n_live;
+	size_t			 states_size;	/* bytes of all sessions' state */
 	void			*users;		/* tsearch(3) tree of struct client_user */
 	struct timers		 deadlines;
 	int64_t			 mono_ms, wall_s;
@@ -112,6 +114,7 @@ void	 session_answer_expiring(struct session *s);
 /* session_out.c: appends text as one frame; the state of this moment, with its position. */
 void	 session_frame(struct buf *b, const char *text, size_t len);
 int	 session_build_state(struct session *s, int64_t *ret_pos) ATTR_MUST_CHECK;
+void	 session_drop_state(struct session *s);
 
 /* clients.c.  The user's entry with one session more; NULL: no memory. */
 struct client_user *client_user_enter(struct clients *c, const char *user_id);

@@ -67,18 +67,36 @@ add_state(struct event *ev, void *arg)
 	return buf_err(&s->state);
 }
 
-/* The one thing that is built ahead, bounded, and freed when it was sent. */
+/*
+ * The one thing that is built ahead, bounded for one and for all (many may ask
+ * for it and take nothing), and freed when it was sent.  ERR_BUSY: it is the
+ * others' turn first.
+ */
 int
 session_build_state(struct session *s, int64_t *ret_pos)
 {
+	struct clients *c = s->clients;
 	int rc;
 
-	rc = eventlog_state(s->clients->store, s->user->id, add_state, s,
-	    ret_pos);
+	if (c->states_size >= SESSION_STATES_MAX) {
+		stats_add(c->env.shm, STATS_ws_refused, 1);
+		return ERR_BUSY;
+	}
+	rc = eventlog_state(c->store, s->user->id, add_state, s, ret_pos);
 	if (rc == ERR_TOOBIG)
 		log_warnx("the present state is over %d bytes: user %s cannot "
 		    "connect", SESSION_STATE_MAX, s->user->id);
+	s->state_size = s->state.cap;
+	c->states_size += s->state_size;
 	return rc < 0 ? rc : 0;
+}
+
+void
+session_drop_state(struct session *s)
+{
+	s->clients->states_size -= s->state_size;
+	s->state_size = 0;
+	buf_release(&s->state);
 }
 
 static void
@@ -95,7 +113,7 @@ write_state(struct session *s, struct buf *out)
 		buf_add(out, s->state.p + s->state_at, size);
 		s->state_at += size;
 	}
-	buf_release(&s->state);
+	session_drop_state(s);
 }
 
 struct reading {

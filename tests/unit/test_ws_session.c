@@ -305,6 +305,43 @@ test_bounds(void **state)
 	close_world(&w);
 }
 
+/* Who connects and takes nothing has its state waiting here. */
+static void
+test_states(void **state)
+{
+	enum { FIT = 8 };	/* of 12 MiB, in buffers of 16 */
+	struct world w;
+	struct fake f[FIT + 1];
+	int i;
+
+	(void)state;
+	open_world(&w, NULL);
+	testdb_site(&w.db, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT "
+	    "i + 1 FROM n WHERE i < 120) INSERT INTO rooms(id, name, "
+	    "description) SELECT 'r' || i, 'R', hex(zeroblob(50000)) FROM n");
+	feed(&w);
+	for (i = 0; i <= FIT; i++) {
+		join_as(&w, &f[i], "alice", "", 1);
+		assert_int_equal(f[i].code, i < FIT ? 0 : 1013);
+	}
+	leave(&f[FIT]);
+	/* A legacy client needs none. */
+	join_as(&w, &f[FIT], "alice", "", 0);
+	assert_int_equal(f[FIT].code, 0);
+	leave(&f[FIT]);
+	assert_int_equal(count(hear(&w, &f[0]), "ROOM_CREATED"), 122);
+	join_as(&w, &f[FIT], "alice", "", 1);
+	assert_int_equal(f[FIT].code, 0);
+	leave(&f[FIT]);
+	leave(&f[1]);
+	join_as(&w, &f[1], "alice", "", 1);
+	assert_int_equal(f[1].code, 0);
+	assert_int_equal(stats_get(w.shm, STATS_ws_refused), 1);
+	for (i = 0; i < FIT; i++)
+		leave(&f[i]);
+	close_world(&w);
+}
+
 /* --- what is received --- */
 
 static void
@@ -355,6 +392,7 @@ main(void)
 		cmocka_unit_test(test_legacy),
 		cmocka_unit_test(test_v1),
 		cmocka_unit_test(test_bounds),
+		cmocka_unit_test(test_states),
 		cmocka_unit_test(test_pieces)
 	};
 
