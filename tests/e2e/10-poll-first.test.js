@@ -40,7 +40,7 @@ test('a first request is answered by the present state', async (t) => {
 	const a = checkAnswer(await site.poll('carol'));
 	assert.deepEqual(ofType(a.events, 'ROOM_CREATED').map((e) => e.payload.id), ['lobby', 'vault']);
 	assert.deepEqual(ofType(a.events, 'USER_UPDATE').map((e) => e.payload.id), ['alice']);
-	assert.equal(a.timestamp, await head(site, 'carol'));
+	assert.equal(a.timestamp, await head(site));
 });
 
 test('who is offline is not in the state', async (t) => {
@@ -52,7 +52,7 @@ test('who is offline is not in the state', async (t) => {
 test('later requests get only newer events, by either cursor', async (t) => {
 	const site = await startSite(t, only);
 	await settle(site, 'alice', 'bob', 'carol');
-	const start = await head(site, 'carol');
+	const start = await head(site);
 	await postMany(site, 3);
 	const a = checkAnswer(await site.poll('carol', { lastTimestamp: start, timeout: 10 }));
 	assert.deepEqual(contents(a.events), ['c1', 'c2', 'c3']);
@@ -91,7 +91,7 @@ test('a timestamp is read in each of its forms', async (t) => {
 	p.cursor = '2001-01-01T00:00:00Z';
 	await until(async () => (await p.once()).reset === 'expired', 'a first look');
 	const { timestamp } = checkAnswer(await site.poll('carol', { lastMessageId: 'm2' }));
-	assert.equal(timestamp, await head(site, 'carol'));
+	assert.equal(timestamp, await head(site));
 	const at = (await site.sql("SELECT id FROM events WHERE entity_id = 'm2'")).slice(-6);
 	const t2 = timestamp.replace(/\.\d{6}Z/, `.${at}Z`);
 	const bare = t2.slice(0, -1);
@@ -111,7 +111,7 @@ test('a timestamp is read in each of its forms', async (t) => {
 test('the position moves past what this user may not see', async (t) => {
 	const site = await startSite(t, only);
 	await settle(site, 'alice', 'bob', 'carol');
-	const start = await head(site, 'carol');
+	const start = await head(site);
 	await site.post('vault', 'alice', 'secret');
 	await until(async () => {
 		const a = checkAnswer(await site.poll('carol', { lastTimestamp: start }));
@@ -132,7 +132,7 @@ test('SYNC: exactly where a client that keeps lastMessageId alone needs it', asy
 	assert.deepEqual(sync(first), [first.timestamp]);
 	assert.equal(first.events.length, 5);
 	let at = first.timestamp;
-	assert.equal(at, await head(site, 'carol'));
+	assert.equal(at, await head(site));
 	// Nothing new at all: empty.
 	assert.deepEqual(await ask({ lastMessageId: at }), { events: [], timestamp: at });
 	// The last is a message: no SYNC.
@@ -143,7 +143,7 @@ test('SYNC: exactly where a client that keeps lastMessageId alone needs it', asy
 	// The last is something else.
 	await site.sql(`INSERT INTO messages(id, room_id, sender_id, content) VALUES ('two', 'lobby', 'bob', 'two');`);
 	await site.sql("UPDATE rooms SET description = 'd' WHERE id = 'lobby'");
-	await head(site, 'bob');
+	await head(site);
 	a = await ask({ lastMessageId: 'one' });
 	assert.deepEqual(a.events.map((e) => e.type), ['NEW_MESSAGE', 'ROOM_UPDATED', 'SYNC']);
 	at = sync(a)[0];
@@ -151,7 +151,7 @@ test('SYNC: exactly where a client that keeps lastMessageId alone needs it', asy
 	assert.deepEqual((await ask({ lastMessageId: at })).events, []);
 	// Nothing to see, but the position moved.
 	await site.post('vault', 'alice', 'secret', 'secret');
-	await head(site, 'bob');
+	await head(site);
 	a = await ask({ lastMessageId: at });
 	assert.deepEqual(a.events.map((e) => e.type), ['SYNC']);
 	assert.ok(a.timestamp > at);
@@ -159,7 +159,7 @@ test('SYNC: exactly where a client that keeps lastMessageId alone needs it', asy
 	// An edit, a deletion: their payload.id is a message's, and yet no place after them.
 	await site.sql("UPDATE messages SET content = 'TWO' WHERE id = 'two'");
 	await site.sql("DELETE FROM messages WHERE id = 'one'");
-	await head(site, 'bob');
+	await head(site);
 	a = await ask({ lastMessageId: at });
 	assert.deepEqual(a.events.map((e) => e.type), ['MESSAGE_UPDATED', 'MESSAGE_DELETED', 'SYNC']);
 	// A message that is gone is still a place.
@@ -181,7 +181,7 @@ test('SYNC: exactly where a client that keeps lastMessageId alone needs it', asy
 	}
 	// A published event may call itself anything.
 	await site.must('publish', 'NEW_MESSAGE', '{"id":"fake"}');
-	await head(site, 'bob');
+	await head(site);
 	a = await ask({ lastMessageId: at, limit: 500 });
 	assert.deepEqual(a.events.at(-2).payload, { id: 'fake' });
 	assert.deepEqual(sync(a), [a.timestamp]);
@@ -225,9 +225,9 @@ test('a client that walks with lastMessageId alone misses and repeats nothing', 
 test('limit and more', async (t) => {
 	const site = await startSite(t, only);
 	await settle(site, 'carol');
-	const start = await head(site, 'carol');
+	const start = await head(site);
 	await postMany(site, 250);
-	await head(site, 'alice');
+	await head(site);
 	const ask = async (params) => checkAnswer(await site.poll('carol', { lastTimestamp: start, ...params }));
 	let a = await ask({});
 	assert.equal(contents(a.events).length, 100, 'the default');
@@ -248,10 +248,10 @@ test('limit and more', async (t) => {
 test('a long stretch that one may not see is walked with more', async (t) => {
 	const site = await startSite(t, only);
 	await settle(site, 'alice', 'bob', 'carol');
-	const start = await head(site, 'carol');
+	const start = await head(site);
 	await postMany(site, 5000, { room: 'vault' });
 	await site.post('lobby', 'bob', 'at last');
-	await head(site, 'alice');
+	await head(site);
 	const p = new Poller(site, 'carol');
 	p.cursor = start;
 	for (let more = true; more; )
@@ -265,11 +265,11 @@ test('rooms narrows and never widens', async (t) => {
 	const site = await startSite(t, only);
 	await settle(site, 'carol', 'bob');
 	await site.sql("INSERT INTO rooms(id, name) VALUES ('attic', 'Attic'), ('a,b', 'Comma')");
-	const start = await head(site, 'carol');
+	const start = await head(site);
 	for (const room of ['lobby', 'vault', 'attic'])
 		await site.post(room, 'bob', room);
 	await site.sql("UPDATE rooms SET description = 'x' WHERE id = 'lobby'");
-	await head(site, 'alice');
+	await head(site);
 	const got = async (who, rooms) => checkAnswer(await site.poll(who, { lastTimestamp: start, rooms })).events;
 	assert.deepEqual(contents(await got('carol', 'attic,vault')), ['attic']);
 	assert.deepEqual(contents(await got('bob', 'attic,vault,,vault')), ['vault', 'attic']);
@@ -285,7 +285,7 @@ test('a cursor that cannot be resumed is a reset with its reason', async (t) => 
 	await settle(site, 'bob', 'carol');
 	await postMany(site, 20);
 	const early = checkAnswer(await site.poll('carol', { lastMessageId: 'm1' })).events[0].timestamp;
-	const now = await head(site, 'carol');
+	const now = await head(site);
 	const ask = async (params) => checkAnswer(await site.poll('carol', params));
 	const state = (await ask({})).events;
 	for (const [params, reason] of [
@@ -317,7 +317,7 @@ test('every answer has its headers; HEAD has those of GET, and does not hold', a
 	const site = await startSite(t, only);
 	await settle(site, 'carol');
 	const token = site.token('carol');
-	const at = await head(site, 'carol');
+	const at = await head(site);
 	const cases = [
 		[200, 'GET', '/poll', { token }], [200, 'GET', '/status', {}], [200, 'GET', '/history?roomId=lobby', { token }],
 		[401, 'GET', '/poll', {}], [401, 'GET', '/poll', { token: 'a.b.c' }], [403, 'GET', '/history?roomId=vault', { token }],
@@ -497,7 +497,7 @@ test('big payloads come whole, in as many answers as it takes', async (t) => {
 	const site = await startSite(t, only);
 	await settle(site, 'carol');
 	const p = new Poller(site, 'carol');
-	p.cursor = await head(site, 'carol');
+	p.cursor = await head(site);
 	const big = (n) => `substr(hex(zeroblob(${n})), 1, ${n}) || ' ä"\\' || i`;
 	await postMany(site, 20, { content: big(100000) });
 	await site.post('lobby', 'bob', 'x'.repeat(100000), 'in between');
@@ -523,7 +523,7 @@ test('odd values in the tables arrive as text, and break nothing', async (t) => 
 	const site = await startSite(t, only);
 	await settle(site, 'carol');
 	const p = new Poller(site, 'carol');
-	p.cursor = await head(site, 'carol');
+	p.cursor = await head(site);
 	await site.sql(`INSERT INTO messages(id, room_id, sender_id, sender_name, content) VALUES
 		(17, 'lobby', 'bob', NULL, x'68c3a4ff00'), ('q"\\', 'lobby', 'bob', 3.5, char(1, 9, 10, 34, 92, 8232, 128512))`);
 	await p.walk((q) => q.contents.length === 2, 'both');
@@ -548,7 +548,7 @@ test("the README's curl lines work as printed", async (t) => {
 	assert.deepEqual(ofType(first.events, 'ROOM_CREATED').map((e) => e.payload.id), ['lobby', 'vault']);
 	const ID = await site.post('lobby', 'bob', 'one');
 	await site.post('lobby', 'bob', 'two');
-	await head(site, 'bob');
+	await head(site);
 	assert.deepEqual(contents((await shell(lines[1], { ID: '', TS: first.timestamp })).events), ['one', 'two']);
 	assert.deepEqual(contents((await shell(lines[1], { ID, TS: first.timestamp })).events), ['two']);
 });

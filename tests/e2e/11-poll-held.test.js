@@ -27,7 +27,7 @@ function hold(site, user, params, options) {
 test('a held poll is answered by an event of another process', async (t) => {
 	const site = await startSite(t, only);
 	await settle(site, 'alice', 'bob', 'carol');
-	const at = await head(site, 'carol');
+	const at = await head(site);
 	const carol = hold(site, 'carol', { lastTimestamp: at, timeout: 25 });
 	const bob = hold(site, 'bob', { lastTimestamp: at, timeout: 25 });
 	await held(site, 2);
@@ -51,7 +51,7 @@ test('a held poll is answered by an event of another process', async (t) => {
 test('what one commit brings comes in one answer', async (t) => {
 	const site = await startSite(t, only);
 	await settle(site, 'carol');
-	const { answer } = hold(site, 'carol', { lastTimestamp: await head(site, 'carol'), timeout: 25, limit: 3 });
+	const { answer } = hold(site, 'carol', { lastTimestamp: await head(site), timeout: 25, limit: 3 });
 	await held(site, 1);
 	await site.sql(`INSERT INTO messages(id, room_id, sender_id, content) VALUES
 		('1', 'lobby', 'bob', 'a'), ('2', 'lobby', 'bob', 'b'), ('3', 'lobby', 'bob', 'c'), ('4', 'lobby', 'bob', 'd')`);
@@ -80,7 +80,7 @@ test('a legacy client that waits gets its SYNC', async (t) => {
 test('rooms narrows what a held poll is answered by', async (t) => {
 	const site = await startSite(t, only);
 	await settle(site, 'bob');
-	const { answer } = hold(site, 'bob', { lastTimestamp: await head(site, 'bob'), timeout: 25, rooms: 'vault' });
+	const { answer } = hold(site, 'bob', { lastTimestamp: await head(site), timeout: 25, rooms: 'vault' });
 	await held(site, 1);
 	await site.post('lobby', 'alice', 'not asked for');
 	await site.post('vault', 'alice', 'asked for');
@@ -90,7 +90,7 @@ test('rooms narrows what a held poll is answered by', async (t) => {
 test('the time-out: empty at 0.9 to 1.0 of it', async (t) => {
 	const site = await startSite(t, only);
 	await settle(site, 'carol');
-	const at = await head(site, 'carol');
+	const at = await head(site);
 	const all = await Promise.all(Array.from({ length: 8 }, () =>
 		hold(site, 'carol', { lastTimestamp: at, timeout: 2 }).answer));
 	for (const a of all) {
@@ -103,7 +103,7 @@ test('the time-out: empty at 0.9 to 1.0 of it', async (t) => {
 test('a longer time-out is shortened to poll.max_wait_s', async (t) => {
 	const site = await startSite(t, { ...only, conf: ['poll.max_wait_s = 1', ...only.conf] });
 	await settle(site, 'carol');
-	const a = await hold(site, 'carol', { lastTimestamp: await head(site, 'carol'), timeout: 3600 }).answer;
+	const a = await hold(site, 'carol', { lastTimestamp: await head(site), timeout: 3600 }).answer;
 	assert.deepEqual(checkAnswer(a).events, []);
 	assert.ok(a.ms > 890 && a.ms < 3000, `${a.ms}`);
 });
@@ -111,14 +111,14 @@ test('a longer time-out is shortened to poll.max_wait_s', async (t) => {
 test('poll.max_wait_s = 0 answers all at once', async (t) => {
 	const site = await startSite(t, { ...only, conf: ['poll.max_wait_s = 0', ...only.conf] });
 	await settle(site, 'carol');
-	assert.deepEqual(checkAnswer(await site.poll('carol', { lastTimestamp: await head(site, 'carol'), timeout: 3600 })).events, []);
+	assert.deepEqual(checkAnswer(await site.poll('carol', { lastTimestamp: await head(site), timeout: 3600 })).events, []);
 	assert.equal(await metric(site, 'polls_held'), 0);
 });
 
 test('poll.max_held: those beyond are answered at once', async (t) => {
 	const site = await startSite(t, { ...only, conf: ['poll.max_held = 3', ...only.conf] });
 	await settle(site, 'carol');
-	const at = await head(site, 'carol');
+	const at = await head(site);
 	const three = [1, 2, 3].map(() => hold(site, 'carol', { lastTimestamp: at, timeout: 25 }));
 	await held(site, 3);
 	assert.deepEqual(checkAnswer(await site.poll('carol', { lastTimestamp: at, timeout: 25 })), { events: [], timestamp: at });
@@ -127,7 +127,7 @@ test('poll.max_held: those beyond are answered at once', async (t) => {
 	for (const { answer } of three)
 		assert.deepEqual(contents(checkAnswer(await answer).events), ['x']);
 	// Their places are free again.
-	const { answer } = hold(site, 'carol', { lastTimestamp: await head(site, 'carol'), timeout: 25 });
+	const { answer } = hold(site, 'carol', { lastTimestamp: await head(site), timeout: 25 });
 	await held(site, 1);
 	await site.post('lobby', 'bob', 'y');
 	assert.deepEqual(contents(checkAnswer(await answer).events), ['y']);
@@ -136,7 +136,7 @@ test('poll.max_held: those beyond are answered at once', async (t) => {
 test("a newer poll of the same client ends the older one, and nobody else's", async (t) => {
 	const site = await startSite(t, only);
 	await settle(site, 'alice', 'bob', 'carol');
-	const at = await head(site, 'carol');
+	const at = await head(site);
 	const params = { lastTimestamp: at, timeout: 25, client: 'tab-1' };
 	const old = hold(site, 'carol', params);
 	const others = [hold(site, 'bob', params), hold(site, 'carol', { ...params, client: 'tab-2' }),
@@ -159,7 +159,7 @@ test("a newer poll of the same client ends the older one, and nobody else's", as
 test('a client that goes away behind the web server is noticed', async (t) => {
 	const site = await startSite(t, only);
 	await settle(site, 'carol');
-	const at = await head(site, 'carol');
+	const at = await head(site);
 	// lighttpd watches a client from the second request of its connection on.
 	const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
 	const ask = (url) => new Promise((resolve, reject) => {
@@ -180,7 +180,7 @@ test('a client that goes away behind the web server is noticed', async (t) => {
 test('SIGTERM answers what is held at once and ends with 0', async (t) => {
 	const site = await startSite(t, only);
 	await settle(site, 'carol');
-	const at = await head(site, 'carol');
+	const at = await head(site);
 	const all = Array.from({ length: 40 }, () => hold(site, 'carol', { lastTimestamp: at, timeout: 25 }));
 	const kept = await fcgi.Connection.open(site.pollSocket);
 	await kept.ask(fcgi.get('/api/realtime/status'), { keep: true });
@@ -205,7 +205,7 @@ test('SIGTERM answers what is held at once and ends with 0', async (t) => {
 test('a token that ends during a hold ends it', async (t) => {
 	const site = await startSite(t, { ...only, conf: ['jwt.leeway_s = 0', ...only.conf] });
 	await settle(site, 'carol');
-	const at = await head(site, 'carol');
+	const at = await head(site);
 	const exp = Math.floor(Date.now() / 1000) + 3;
 	const token = site.token('carol', { exp });
 	const url = `/api/realtime/poll?lastTimestamp=${at}&timeout=25`;
@@ -223,7 +223,7 @@ test('a token that ends during a hold ends it', async (t) => {
 test('a user who is deleted during a hold is told so', async (t) => {
 	const site = await startSite(t, only);
 	await settle(site, 'bob', 'carol');
-	const params = { lastTimestamp: await head(site, 'carol'), timeout: 25 };
+	const params = { lastTimestamp: await head(site), timeout: 25 };
 	const { answer } = hold(site, 'carol', params, { headers: { Origin: 'https://x.example' } });
 	const bob = hold(site, 'bob', params);
 	await held(site, 2);
@@ -240,7 +240,7 @@ test('a member who is removed during a hold gets nothing that commits after it',
 	const site = await startSite(t, only);
 	await settle(site, 'alice', 'bob');
 	const p = new Poller(site, 'bob');
-	p.cursor = await head(site, 'bob');
+	p.cursor = await head(site);
 	const { answer } = hold(site, 'bob', { lastTimestamp: p.cursor, timeout: 25 });
 	await held(site, 1);
 	await site.sql(`DELETE FROM room_members WHERE room_id = 'vault' AND user_id = 'bob';
@@ -257,7 +257,7 @@ test('a member who is removed during a hold gets nothing that commits after it',
 test('300 held at once are all answered by one row, exactly once', async (t) => {
 	const site = await startSite(t, only);
 	await settle(site, 'alice', 'bob', 'carol');
-	const at = await head(site, 'carol');
+	const at = await head(site);
 	const all = Array.from({ length: 300 }, (_, i) =>
 		hold(site, ['alice', 'bob', 'carol'][i % 3], { lastTimestamp: at, timeout: 25, client: `c${i}` }));
 	await held(site, 300);

@@ -80,14 +80,16 @@ export class Site {
 	}
 
 	// Users alice, bob, carol; rooms lobby (public) and vault (private: alice, bob).
+	// logged: the events that this made.
 	async populate() {
 		await this.must('init');
-		await this.sql(`
+		this.logged = Number(await this.sql(`
 			INSERT INTO users(id, name, email) VALUES ('alice', 'Alice', 'alice@example.org'),
 				('bob', 'Bob', 'bob@example.org'), ('carol', 'Carol', 'carol@example.org');
 			INSERT INTO rooms(id, name, created_by) VALUES ('lobby', 'Lobby', 'alice');
 			INSERT INTO rooms(id, name, is_private, created_by) VALUES ('vault', 'Vault', 1, 'alice');
-			INSERT INTO room_members(room_id, user_id) VALUES ('vault', 'bob');`);
+			INSERT INTO room_members(room_id, user_id) VALUES ('vault', 'bob');
+			SELECT count(*) FROM events;`));
 	}
 
 	// Writes a message as any program would; its id.
