@@ -104,6 +104,7 @@ test('who does not authenticate with the first frame is told so', async (t) => {
 
 test('with a cursor the missed events come, then sync; a lost one gives state and reason', async (t) => {
 	const site = await startSite(t, only);
+	const watcher = await site.connect('alice', { direct: true });
 	const first = await ready(site, 'carol');
 	await site.post('lobby', 'bob', 'seen', 'm-seen');
 	const seen = await first.until('NEW_MESSAGE');
@@ -111,6 +112,8 @@ test('with a cursor the missed events come, then sync; a lost one gives state an
 	await site.post('lobby', 'bob', 'one');
 	await site.post('vault', 'bob', 'not for carol');
 	await site.post('lobby', 'bob', 'two');
+	// What the server has not read yet comes behind the sync, as news.
+	await watcher.until('NEW_MESSAGE', (m) => m.payload.content === 'two');
 	for (const params of [{ lastTimestamp: seen.timestamp }, { lastMessageId: 'm-seen' }]) {
 		const s = await ready(site, 'carol', { params });
 		assert.deepEqual(contents(s.events), ['one', 'two']);
