@@ -74,9 +74,9 @@ async function exercise(site, { waits }) {
 	}
 	// Many at once.
 	const many = await Promise.all(Array.from({ length: 40 }, (_, i) =>
-		site.poll(['alice', 'bob', 'carol'][i % 3], { lastMessageId: id, limit: 1 })));
+		site.poll(['alice', 'bob', 'carol'][i % 3], { lastMessageId: id, limit: 20 })));
 	for (const a of many)
-		assert.equal(checkAnswer(a).events[0].type, 'NEW_MESSAGE');
+		assert.ok(contents(checkAnswer(a).events).includes(big));
 }
 
 // Processes that were started with something of this site on their command line.
