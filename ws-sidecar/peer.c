@@ -1,5 +1,5 @@
 /*
- * peer - address and progress of a connected socket.
+ * peer - address, progress and queue of a connected socket.
  */
 #include <linux/sockios.h>
 #include <linux/tcp.h>
@@ -38,4 +38,12 @@ peer_progress(int fd)
 	if (ioctl(fd, SIOCOUTQ, &pending) < 0)
 		return 0;
 	return (uint64_t)pending;
+}
+
+void
+peer_limit_unsent(int fd, int bytes)
+{
+	/* Where it fails there is no such queue. */
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &bytes,
+	    sizeof(bytes));
 }

@@ -1,5 +1,5 @@
 /*
- * peer - facts about a connected socket that its library does not tell.
+ * peer - what the library does not tell of a connected socket, or do with it.
  *
  * Threads: any.
  */
@@ -13,5 +13,10 @@
 void	 peer_print_address(int fd, char *ret, size_t size);
 /* A number that changes when the other end takes data. */
 uint64_t peer_progress(int fd);
+/*
+ * Has the kernel take no more than about this many bytes that it cannot send yet
+ * (TCP alone).
+ */
+void	 peer_limit_unsent(int fd, int bytes);
 
 #endif

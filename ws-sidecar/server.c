@@ -35,6 +35,7 @@
 #define HEADER_MAX	16384	/* of one request: a token may have 8 KiB */
 #define OUT_MAX		(4 * 1024 * 1024)	/* an event; answers come to it */
 #define OUT_KEEP	(256 * 1024)		/* the buffer shrinks to this */
+#define UNSENT_MAX	(128 * 1024)	/* in the kernel, for one */
 #define TIMEOUT_S	10	/* of a handshake, of a closing handshake */
 #define OP_CLOSE	0x88	/* FIN and the opcode */
 #define V1		"sidewire.v1"
@@ -469,6 +470,11 @@ server_adopt(int fd, void *arg)
 {
 	struct server *srv = arg;
 
+	/*
+	 * Else megabytes lie in front of a ping, and who reads slowly cannot
+	 * answer it in time.
+	 */
+	peer_limit_unsent(fd, UNSENT_MAX);
 	/* On failure it has closed fd. */
 	(void)lws_adopt_socket_vhost(srv->vhost, fd);
 }

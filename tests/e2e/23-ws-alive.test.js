@@ -130,6 +130,31 @@ describe('a slow reader', { concurrency: true }, () => {
 		}
 		assert.equal(await metric(site, 'ws_slow'), 0);
 	});
+
+	test('hears the pings between its data', async (t) => {
+		const N = 600;
+		const site = await startSite(t, { ...only, conf: ['ws.ping_s = 1', 'ws.hangup_s = 2'] });
+		const s = await raw(site, site.wsPort).upgrade(url(site, 'carol'));
+		s.tcp.pause();
+		await site.sql(`WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < ${N})
+			INSERT INTO messages(id, room_id, sender_id, content)
+			SELECT 'm' || i, 'lobby', 'alice', hex(zeroblob(4096)) FROM n`);
+		const rest = setInterval(() => s.tcp.resume(), 100);
+		t.after(() => clearInterval(rest));
+		s.tcp.on('data', () => s.tcp.pause());
+		let count = 0;
+		let pings = 0;
+		while (count < N) {
+			const f = await within(s.frame(), 'more', 20000);
+			assert.notEqual(f, null, `hung up on after ${count} and ${pings} pings`);
+			if (f.opcode === OP.PING) {
+				pings++;
+				s.write(frame(OP.PONG, f.data));
+			}
+			count += f.opcode === OP.TEXT && JSON.parse(f.data).type === 'NEW_MESSAGE';
+		}
+		assert.ok(pings > 0);
+	});
 });
 
 // Everybody is told, whatever he is doing; nobody new gets in; the exit is clean.
