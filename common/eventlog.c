@@ -90,6 +90,25 @@ eventlog_head(struct store *st, int64_t *ret)
 	return end_of_log(st, SQL_HEAD, ret);
 }
 
+int
+eventlog_is_same(struct store *st, int64_t pos)
+{
+	sqlite3_stmt *stmt;
+	int64_t is_same = 0;
+	int rc;
+
+	stmt = store_stmt(st, SQL_IS_SAME_LOG, &rc);
+	if (stmt == NULL)
+		return rc;
+	rc = store_bind_int(st, stmt, ":pos", pos);
+	if (rc < 0) {
+		store_done(stmt);
+		return rc;
+	}
+	rc = fetch_number(st, stmt, &is_same);
+	return rc < 0 ? rc : is_same != 0;
+}
+
 /* The position of a message: its newest NEW_MESSAGE.  1, or 0: none. */
 static int
 find_message(struct store *st, const char *id, int64_t *ret)

@@ -42,6 +42,12 @@ typedef int eventlog_each_fn(struct event *ev, void *arg);
 int	 eventlog_head(struct store *st, int64_t *ret) ATTR_MUST_CHECK;
 
 /*
+ * Whether pos, once the newest row, is still in the log, or was pruned with all that is older:
+ * 1; 0: the log is another one than then (a backup was restored in place).
+ */
+int	 eventlog_is_same(struct store *st, int64_t pos) ATTR_MUST_CHECK;
+
+/*
  * Resolves both cursors of q (either may be NULL) to the later of those that can
  * be resolved.  *ret_reset tells what it is; *ret_pos is the position for
  * EVENTLOG_RESUMED and the head otherwise.

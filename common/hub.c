@@ -105,6 +105,39 @@ hub_reset(struct hub *hub, struct store *st, int64_t head)
 	hub_reset_list(hub, &hub->narrow);
 }
 
+/* He is no user (any more): his subscribers are to go. */
+static void
+hub_look_for_user(struct hub *hub, struct roster_user *user)
+{
+	struct hub_sub *sub;
+
+	if (site_has_user(hub->roster.st, user->id) != 0)
+		return;
+	LIST_FOREACH(sub, &user->subs, of_user)
+		hub->ops.gone(sub, hub->arg);
+}
+
+static void
+hub_doubt_list(struct hub *hub, struct hub_subs *list)
+{
+	struct hub_sub *sub;
+
+	LIST_FOREACH(sub, list, of_hub) {
+		sub->user->is_stale = 1;
+		hub_push(hub, sub, hub->head);
+		if (sub == LIST_FIRST(&sub->user->subs))
+			hub_look_for_user(hub, sub->user);
+	}
+}
+
+void
+hub_doubt(struct hub *hub)
+{
+	ring_reset(hub->ring, hub->head);
+	hub_doubt_list(hub, &hub->wide);
+	hub_doubt_list(hub, &hub->narrow);
+}
+
 /* --- subscribers --- */
 
 static void
@@ -405,24 +438,11 @@ hub_turn_user(struct hub *hub, const struct event *ev)
 		hub_push(hub, sub, ev->id - 1);
 }
 
-/* Somebody went offline: perhaps he was deleted. */
-static void
-hub_look_for_user(struct hub *hub, const struct event *ev)
-{
-	struct hub_sub *sub;
-	struct roster_user *user;
-
-	user = roster_find_user(&hub->roster, ev->actor_id);
-	if (user == NULL || site_has_user(hub->roster.st, user->id) != 0)
-		return;
-	LIST_FOREACH(sub, &user->subs, of_user)
-		hub->ops.gone(sub, hub->arg);
-}
-
 void
 hub_feed(struct hub *hub, struct event *const *ev, size_t n)
 {
 	int64_t now_us = clock_wall_us();
+	struct roster_user *user;
 	size_t i;
 
 	hub_make_stale(hub, ev, n);
@@ -432,9 +452,13 @@ hub_feed(struct hub *hub, struct event *const *ev, size_t n)
 		hub->head = ev[i]->id;
 		if (ev[i]->user_id != NULL)
 			hub_turn_user(hub, ev[i]);
-		else if (strcmp(ev[i]->type, "USER_LEFT") == 0 &&
-		    ev[i]->actor_id != NULL)
-			hub_look_for_user(hub, ev[i]);
+		if (strcmp(ev[i]->type, "USER_LEFT") != 0 ||
+		    ev[i]->actor_id == NULL)
+			continue;
+		/* Offline, or deleted. */
+		user = roster_find_user(&hub->roster, ev[i]->actor_id);
+		if (user != NULL)
+			hub_look_for_user(hub, user);
 	}
 	for (i = 0; i < n; i++)
 		hub_tell(hub, ev[i], now_us);

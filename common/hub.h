@@ -54,6 +54,9 @@ int	 hub_new(const struct hub_ops *ops, void *arg, struct store *st, int64_t hea
 void	 hub_free(struct hub *hub);		/* all subscribers must have left */
 /* Another store, another log: forgets the ring, reloads all rights. */
 void	 hub_reset(struct hub *hub, struct store *st, int64_t head);
+/* The same log, but what it did not tell of may have changed (tail.h): forgets the ring, reloads
+ * all rights, looks whether the users are still there.  Positions stay. */
+void	 hub_doubt(struct hub *hub);
 
 /*
  * Enters sub as user_id, at position after (HUB_HEAD: the present), with a copy of

@@ -52,6 +52,7 @@ struct tail {
 	int		 replace_err;	/* the new file cannot be opened */
 	int64_t		 replace_us;	/* not tried again before */
 	int		 gone_err;	/* there is no file at the path */
+	int64_t		 doubted;	/* the head that was not in the log */
 	_Atomic int64_t	 head;
 	_Atomic int	 health;
 };
@@ -226,10 +227,33 @@ drop_batch(struct tail *t)
 	t->n_ev = 0;
 }
 
+static void
+doubt(struct tail *t)
+{
+	log_info("rights are read anew");
+	if (t->ops->doubt != NULL)
+		t->ops->doubt(t->arg);
+}
+
+/* Is the log that of which head was the newest row? */
+static int
+check_log(struct tail *t, int64_t head)
+{
+	int rc = eventlog_is_same(t->src.st, head);
+
+	if (rc == 0 && t->doubted != head) {
+		log_warnx("log was put back, as by a backup restored in place");
+		t->doubted = head;
+		doubt(t);
+	}
+	return rc < 0 ? rc : 0;
+}
+
 /* Hands over what lies after the head.  On an error nothing of the page is. */
 static int
 fetch(struct tail *t)
 {
+	int64_t head = atomic_load(&t->head);
 	size_t n = 0;
 	int pages, rc;
 
@@ -250,7 +274,8 @@ fetch(struct tail *t)
 			break;
 	}
 	t->is_behind = n == TAIL_BATCH;
-	return 0;
+	/* After reading, so that nothing can come in between. */
+	return check_log(t, head);
 }
 
 /* Compares the schema's version, and puts back what is missing. */
@@ -282,6 +307,9 @@ check_schema(struct tail *t)
 		if (t->ops->repaired != NULL)
 			t->ops->repaired(made, t->arg);
 	}
+	/* Another process may have put back what was missing. */
+	if (rc == 0 && (made > 0 || t->schema_version != UNCHECKED))
+		doubt(t);
 	/* After a repair the version is another one: the next check takes
 	 * it. */
 	if (made == 0)

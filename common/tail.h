@@ -31,6 +31,9 @@ struct tail_ops {
 	void	(*replaced)(void *arg);
 	/* n triggers were put back; may be NULL. */
 	void	(*repaired)(int n, void *arg);
+	/* Something may have changed that the log does not tell of (triggers were missing for a
+	 * time, a backup was restored in place): rights are to be loaded anew; may be NULL. */
+	void	(*doubt)(void *arg);
 };
 
 /* Opens its own store on conf->database; why as store_open().  Starts at the head.  conf

@@ -234,6 +234,16 @@ on_repaired(int n, void *arg)
 	stats_add(p->app->shm, STATS_triggers_repaired, (uint64_t)n);
 }
 
+/* What the workers remember of users is void with their handles. */
+static void
+on_doubt(void *arg)
+{
+	struct park *p = arg;
+
+	atomic_fetch_add(&p->app->generation, 1);
+	hub_doubt(p->hub);
+}
+
 /* A subscriber is the first thing in its hold. */
 static void
 on_wake(struct hub_sub *sub, void *arg)
@@ -251,7 +261,7 @@ int
 park_open(struct app *app, struct park **ret, char *why, size_t size)
 {
 	static const struct tail_ops tail_ops = {
-		on_batch, on_replaced, on_repaired
+		on_batch, on_replaced, on_repaired, on_doubt
 	};
 	static const struct hub_ops hub_ops = { on_wake, on_gone };
 	struct park *p;

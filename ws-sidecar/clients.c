@@ -117,6 +117,12 @@ clients_replaced(struct clients *c, struct store *st, int64_t head)
 }
 
 void
+clients_doubt(struct clients *c)
+{
+	hub_doubt(c->hub);
+}
+
+void
 clients_expire(struct clients *c)
 {
 	struct timer *t;

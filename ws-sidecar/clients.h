@@ -49,6 +49,8 @@ void	 clients_set_time(struct clients *c, int64_t mono_ms, int64_t wall_s);
 void	 clients_feed(struct clients *c, struct event *const *ev, size_t n);
 /* Another database: everybody is sent away (1012) and comes back with a cursor. */
 void	 clients_replaced(struct clients *c, struct store *st, int64_t head);
+/* Rights may have changed without an event (tail.h). */
+void	 clients_doubt(struct clients *c);
 /* Acts on deadlines that have passed. */
 void	 clients_expire(struct clients *c);
 /* The earliest deadline in monotonic ms; INT64_MAX: there is none. */

@@ -73,7 +73,17 @@ on_repaired(int n, void *arg)
 	stats_add(sv->shm, STATS_triggers_repaired, (uint64_t)n);
 }
 
-static const struct tail_ops tail_ops = { on_batch, on_replaced, on_repaired };
+static void
+on_doubt(void *arg)
+{
+	struct service *sv = arg;
+
+	clients_doubt(sv->clients);
+}
+
+static const struct tail_ops tail_ops = {
+	on_batch, on_replaced, on_repaired, on_doubt
+};
 
 /* As many descriptors as the configuration may need, if we may have them. */
 static void

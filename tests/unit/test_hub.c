@@ -555,6 +555,49 @@ test_log_fails_midway(void **state)
 	world_close(&w);
 }
 
+/* What changed while there were no triggers is known after a doubt. */
+static void
+test_doubt(void **state)
+{
+	char *const only_r1[] = { r1 };
+	struct reader *rd, *narrow, *lost;
+	struct world w;
+
+	(void)state;
+	world_open(&w);
+	testdb_site(&w.db, "INSERT INTO room_members(room_id, user_id) "
+	    "VALUES ('r1', 'u2'), ('r1', 'u3')");
+	world_pump(&w);
+	rd = reader_join(&w, "u2", HUB_HEAD, NULL, 0);
+	narrow = reader_join(&w, "u3", HUB_HEAD, only_r1, 1);
+	lost = reader_join(&w, "u4", HUB_HEAD, NULL, 0);
+	post(&w, "r1", "u1", "before");
+	world_pump(&w);
+	testdb_site(&w.db, "DROP TRIGGER sw_members_delete; DELETE FROM "
+	    "room_members WHERE room_id = 'r1'; DROP TRIGGER sw_users_delete; "
+	    "DELETE FROM users WHERE id = 'u4'");
+	hub_doubt(w.hub);
+	assert_int_equal(rd->gone + narrow->gone, 0);
+	assert_int_equal(lost->gone, 1);
+	post(&w, "r1", "u1", "secret");
+	post(&w, "r0", "u1", "public");
+	world_pump(&w);
+	reader_read_all(&w, rd);
+	reader_read_all(&w, narrow);
+	assert_int_equal(rd->n, 1);
+	assert_non_null(strstr(rd->last, "\"public\""));
+	assert_int_equal(narrow->n, 0);
+	/* The index of receivers is of the new rights as well. */
+	rd->wakes = narrow->wakes = 0;
+	post(&w, "r1", "u1", "secret");
+	world_pump(&w);
+	assert_int_equal(rd->wakes + narrow->wakes, 0);
+	reader_leave(&w, rd);
+	reader_leave(&w, narrow);
+	reader_leave(&w, lost);
+	world_close(&w);
+}
+
 int
 main(void)
 {
@@ -569,6 +612,7 @@ main(void)
 		cmocka_unit_test(test_random_world),
 		cmocka_unit_test(test_stale_rights),
 		cmocka_unit_test(test_log_fails_midway),
+		cmocka_unit_test(test_doubt),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

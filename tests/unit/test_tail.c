@@ -41,7 +41,7 @@ struct fixture {
 	int64_t		*seen;		/* ids, as they came */
 	size_t		 n_seen;
 	size_t		 n_batches, max_batch;
-	int		 n_replaced, n_repaired;
+	int		 n_replaced, n_repaired, n_doubts;
 };
 
 static void
@@ -79,7 +79,17 @@ on_repaired(int n, void *arg)
 	f->n_repaired += n;
 }
 
-static const struct tail_ops ops = { on_batch, on_replaced, on_repaired };
+static void
+on_doubt(void *arg)
+{
+	struct fixture *f = arg;
+
+	f->n_doubts++;
+}
+
+static const struct tail_ops ops = {
+	on_batch, on_replaced, on_repaired, on_doubt
+};
 
 static void
 open_tail(struct fixture *f)
@@ -250,6 +260,7 @@ test_triggers_put_back(void **state)
 
 	testdb_site(&f->db, REBUILD);
 	AWAIT(f, f->n_repaired > 0);
+	assert_true(f->n_doubts > 0);
 	assert_int_equal(tail_health(f->t), 0);
 	testdb_site(&f->db, POST);
 	AWAIT(f, f->n_seen > 0);
@@ -373,6 +384,45 @@ test_restored_backup(void **state)
 	assert_int_equal(tail_head(f->t), head);
 	assert_follows(f);
 	assert_int_equal(f->n_replaced, 1);
+}
+
+/* The file stays, and the log is an earlier one: no event tells what else is. */
+static void
+test_restored_in_place(void **state)
+{
+	struct fixture *f = *state;
+	sqlite3 *from;
+	sqlite3_backup *b;
+	char backup[320];
+	int i, n;
+
+	make_backup(f, backup, sizeof(backup));
+	testdb_site(&f->db, POST);
+	AWAIT(f, f->n_seen == 1);
+	assert_int_equal(f->n_doubts, 0);
+	for (i = 0; i < 2; i++) {
+		n = f->n_doubts;
+		assert_int_equal(sqlite3_open(backup, &from), SQLITE_OK);
+		b = sqlite3_backup_init(f->db.site, "main", from, "main");
+		assert_non_null(b);
+		assert_int_equal(sqlite3_backup_step(b, -1), SQLITE_DONE);
+		assert_int_equal(sqlite3_backup_finish(b), SQLITE_OK);
+		assert_int_equal(sqlite3_close(from), SQLITE_OK);
+		AWAIT(f, f->n_doubts > n);
+		f->n_seen = 0;
+		testdb_site(&f->db, POST);
+		AWAIT(f, f->n_seen == 1);
+		n = f->n_doubts;
+		/* Told once. */
+		testdb_site(&f->db, POST);
+		AWAIT(f, f->n_seen == 2);
+		assert_int_equal(f->n_doubts, n);
+	}
+	assert_int_equal(f->n_replaced, 0);
+	/* Emptied, or pruned to its newest row, it is the same log. */
+	testdb_site(&f->db, "DELETE FROM events; " POST);
+	AWAIT(f, f->n_seen == 3);
+	assert_int_equal(f->n_doubts, n);
 }
 
 /* A plain mv: -wal (empty) and -shm of the old one are still in their
@@ -512,6 +562,7 @@ main(int argc, char **argv)
 		T(table_missing_for_a_while),
 		T(repair_waits),
 		T(restored_backup),
+		T(restored_in_place),
 		T(plain_mv),
 		T(unreadable_replacement),
 		T(taken_away),

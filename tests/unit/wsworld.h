@@ -104,7 +104,9 @@ on_replaced(void *arg)
 	fail_msg("the database was not replaced");
 }
 
-static const struct tail_ops tail_ops = { on_batch, on_replaced, NULL };
+static const struct tail_ops tail_ops = {
+	on_batch, on_replaced, NULL, NULL
+};
 
 static inline void
 pass(struct world *w, int64_t ms)
