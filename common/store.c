@@ -8,6 +8,8 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "buf.h"
 #include "clock.h"
 #include "conf.h"
 #include "err.h"
@@ -23,6 +26,11 @@
 #include "store_impl.h"
 
 #define WAL_RETRY_NS	5000000L	/* between two attempts to switch to WAL */
+
+/* Every handle of the process: see STORE_HANDOVER_MS. */
+static pthread_mutex_t stores_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t stores_left = PTHREAD_COND_INITIALIZER;
+static LIST_HEAD(, store) stores;		/* {stores_lock} */
 
 static const char *const store_sql[SQL_COUNT] = {
 #define SQL(name, text)	text,
@@ -468,6 +476,86 @@ store_locate(struct store *st, enum store_mode mode, char *why, size_t size)
 	return store_may_write(st->path, why, size);
 }
 
+/* --- handles of the process --- */
+
+static int
+is_same_file(const struct store *a, const struct store *b)
+{
+	return a->dev == b->dev && a->ino == b->ino;
+}
+
+/* How many have a file open that was at the path of st before the one there now. */
+static int
+store_elders(const struct store *st)
+{
+	const struct store *s;
+	int n = 0;
+
+	LIST_FOREACH(s, &stores, all)
+		n += strcmp(s->path, st->path) == 0 && !is_same_file(s, st);
+	return n;
+}
+
+/* Enters st with the file that is at its path, when those before it are gone. */
+static int
+store_enlist(struct store *st, enum store_mode mode, char *why, size_t size)
+{
+	struct timespec end;
+	struct stat sb;
+	int rc = 0;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &end);
+	end.tv_sec += STORE_HANDOVER_MS / 1000;
+	(void)pthread_mutex_lock(&stores_lock);
+	for (;;) {
+		if (stat(st->path, &sb) != 0) {
+			rc = store_why_errno(why, size, st->path, 0);
+			break;
+		}
+		st->dev = sb.st_dev;
+		st->ino = sb.st_ino;
+		if (store_elders(st) <= (mode == STORE_HEIR))
+			break;
+		if (pthread_cond_clockwait(&stores_left, &stores_lock,
+		    CLOCK_MONOTONIC, &end) == 0)
+			continue;
+		rc = store_why(why, size, ERR_BUSY, "%s: was replaced, and this "
+		    "process has not yet closed the file that was there",
+		    st->path);
+		break;
+	}
+	if (rc == 0) {
+		LIST_INSERT_HEAD(&stores, st, all);
+		st->is_listed = 1;
+	}
+	(void)pthread_mutex_unlock(&stores_lock);
+	return rc;
+}
+
+static void
+store_delist(struct store *st)
+{
+	if (!st->is_listed)
+		return;
+	(void)pthread_mutex_lock(&stores_lock);
+	LIST_REMOVE(st, all);
+	(void)pthread_cond_broadcast(&stores_left);
+	(void)pthread_mutex_unlock(&stores_lock);
+}
+
+int
+store_sharers(const struct store *st)
+{
+	const struct store *s;
+	int n = 0;
+
+	(void)pthread_mutex_lock(&stores_lock);
+	LIST_FOREACH(s, &stores, all)
+		n += is_same_file(s, st);
+	(void)pthread_mutex_unlock(&stores_lock);
+	return n;
+}
+
 /* The settings of every connection of ours; the first look at the file. */
 static int
 store_settle(struct store *st)
@@ -508,15 +596,13 @@ store_connect(struct store *st, char *why, size_t size)
 	if (sqlite3_db_readonly(st->db, "main") == 1)
 		return store_why(why, size, ERR_READONLY,
 		    "%s: can only be read", st->path);
-	/* Identity: what is at the path, provided that it is what we have open. */
+	/* The identity is that of what is at the path, if that is what we have open. */
 	if (stat(st->path, &sb) != 0)
 		return store_why_errno(why, size, st->path, 0);
 	(void)sqlite3_file_control(st->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved);
-	if (moved)
+	if (moved || sb.st_dev != st->dev || sb.st_ino != st->ino)
 		return store_why(why, size, ERR_IO,
 		    "%s: was replaced while it was opened", st->path);
-	st->dev = sb.st_dev;
-	st->ino = sb.st_ino;
 	return 0;
 }
 
@@ -587,6 +673,8 @@ store_open(const struct conf *conf, enum store_mode mode, struct store **ret,
 	st->conf = conf;
 	rc = store_locate(st, mode, why, size);
 	if (rc == 0)
+		rc = store_enlist(st, mode, why, size);
+	if (rc == 0)
 		rc = store_connect(st, why, size);
 	if (rc == 0)
 		rc = store_prepare(st, mode, why, size);
@@ -609,6 +697,55 @@ store_close(struct store *st)
 	for (i = 0; i < SQL_COUNT; i++)
 		(void)sqlite3_finalize(st->stmt[i]);	/* an old error */
 	(void)sqlite3_close(st->db);	/* undoes what is open */
+	store_delist(st);
 	free(st->path);
 	free(st);
+}
+
+/*
+ * "immutable" keeps SQLite from locking, and from -wal and -shm: what is only there as
+ * yet is not seen, as the schema of a database made a moment ago.
+ */
+static int
+store_look(struct store *st, char *why, size_t size)
+{
+	sqlite3_stmt *stmt = NULL;
+	const char *p;
+	struct buf uri;
+	int rc;
+
+	buf_init(&uri, 4 * PATH_MAX);
+	buf_adds(&uri, "file:");
+	for (p = st->path; *p != '\0'; p++)
+		buf_addf(&uri, strchr("%?#", *p) != NULL ? "%%%02x" : "%c", *p);
+	buf_adds(&uri, "?immutable=1");
+	rc = buf_err(&uri) != 0 ? SQLITE_NOMEM : sqlite3_open_v2(buf_str(&uri),
+	    &st->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI |
+	    SQLITE_OPEN_NOMUTEX, NULL);
+	buf_release(&uri);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_prepare_v2(st->db, store_sql[SQL_META_GET], -1,
+		    &stmt, NULL);
+	(void)sqlite3_finalize(stmt);
+	if (rc == SQLITE_OK)
+		return 0;
+	if (rc == SQLITE_ERROR)
+		return store_why(why, size, ERR_SCHEMA, "%s: has no Sidewire "
+		    "schema; run: sidewire init", st->path);
+	return store_why(why, size, rc == SQLITE_NOMEM ? ERR_NOMEM : ERR_IO,
+	    "%s: %s", st->path, sqlite3_errstr(rc));
+}
+
+int
+store_peek(const struct conf *conf, char *why, size_t size)
+{
+	struct store st = { .conf = conf };
+	int rc;
+
+	rc = store_locate(&st, STORE_SERVE, why, size);
+	if (rc == 0)
+		rc = store_look(&st, why, size);
+	(void)sqlite3_close(st.db);
+	free(st.path);
+	return rc;
 }

@@ -24,8 +24,19 @@ struct store;
 
 enum store_mode {
 	STORE_SERVE,		/* the database must be there and of our schema */
-	STORE_CREATE		/* init: may be missing or foreign; schema_init() comes next */
+	STORE_CREATE,		/* init: may be missing or foreign; schema_init() comes next */
+	STORE_HEIR		/* as STORE_SERVE, beside the caller's handle on the file that was
+				 * at the path before */
 };
+
+/*
+ * Two files that were at one path one after the other have -wal and -shm in common, and
+ * POSIX locks belong to the process: closing -shm through a handle on the old file drops the
+ * locks of every handle on the new one, and opening it cuts -shm under the old one's feet
+ * (SIGBUS).  So all handles on the old file are closed before one is opened on the new:
+ * store_open() waits for that, for STORE_HANDOVER_MS, and is ERR_BUSY then.
+ */
+#define STORE_HANDOVER_MS	1000
 
 /*
  * Opens conf->database.  STORE_SERVE puts back triggers that a migration of the site
@@ -39,6 +50,11 @@ enum store_mode {
 int	 store_open(const struct conf *conf, enum store_mode mode, struct store **ret,
 	    char *why, size_t size) ATTR_MUST_CHECK;
 void	 store_close(struct store *st);		/* NULL is fine; undoes an open transaction */
+/* Handles of this process on the file that st has open, st counted; any thread. */
+int	 store_sharers(const struct store *st);
+/* Whether what is at the path now looks like a database of ours, by the file alone, without a
+ * lock and without -wal and -shm.  Errors as of store_open(). */
+int	 store_peek(const struct conf *conf, char *why, size_t size) ATTR_MUST_CHECK;
 
 /* Transactions; they do not nest.  store_write() takes the write lock at once. */
 int	 store_read(struct store *st) ATTR_MUST_CHECK;

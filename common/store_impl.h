@@ -9,6 +9,7 @@
 #define STORE_IMPL_H
 
 #include <sqlite3.h>
+#include <sys/queue.h>
 
 #include "schema.h"
 #include "store.h"
@@ -29,6 +30,7 @@ struct store_prune {
 };
 
 struct store {
+	LIST_ENTRY(store)	 all;		/* of the process, by store.c */
 	sqlite3			*db;
 	const struct conf	*conf;
 	sqlite3_stmt		*stmt[SQL_COUNT];	/* prepared on first use, persistent */
@@ -37,6 +39,7 @@ struct store {
 	ino_t			 ino;
 	char			 errmsg[256];
 	struct store_prune	 prune;
+	int			 is_listed;	/* in `all` */
 	int			 has_views;		/* views.sql was run: views, */
 	int			 has_writes;		/* and their triggers */
 };

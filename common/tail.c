@@ -26,6 +26,7 @@
 #define MAX_PAGES	20		/* in one step: others wait too */
 #define FLOOR_US	((int64_t)WATCH_FLOOR_MS * 1000)
 #define RETRY_US	((int64_t)WATCH_BLIND_MS * 1000)
+#define HANDOVER_US	1000		/* first wait for the others, doubled */
 #define UNCHECKED	((int64_t)-1)	/* no schema version */
 
 /* What is opened anew when the file is replaced. */
@@ -51,6 +52,7 @@ struct tail {
 	int		 schema_err;	/* the tables cannot be used */
 	int		 replace_err;	/* the new file cannot be opened */
 	int64_t		 replace_us;	/* not tried again before */
+	int64_t		 handover_us;	/* last wait for the others; 0: none */
 	int		 gone_err;	/* there is no file at the path */
 	int64_t		 doubted;	/* the head that was not in the log */
 	_Atomic int64_t	 head;
@@ -69,12 +71,13 @@ source_close(struct source *src)
 /* The watch comes before the head: what is committed in between is then
  * noticed. */
 static int
-source_open(const struct conf *conf, struct source *ret, char *why, size_t size)
+source_open(const struct conf *conf, enum store_mode mode, struct source *ret,
+    char *why, size_t size)
 {
 	struct source src = { 0 };
 	int rc;
 
-	rc = store_open(conf, STORE_SERVE, &src.st, why, size);
+	rc = store_open(conf, mode, &src.st, why, size);
 	if (rc < 0)
 		return rc;
 	rc = watch_open(src.st, &src.watch);
@@ -107,7 +110,7 @@ tail_open(const struct conf *conf, const struct tail_ops *ops, void *arg,
 	t->ops = ops;
 	t->arg = arg;
 	t->schema_version = UNCHECKED;
-	rc = source_open(&t->conf, &t->src, why, size);
+	rc = source_open(&t->conf, STORE_SERVE, &t->src, why, size);
 	if (rc < 0) {
 		free(t);
 		return rc;
@@ -147,6 +150,9 @@ tail_wait_us(const struct tail *t, int64_t now_mono_us)
 	if (t->src.watch == NULL)
 		return FLOOR_US;
 	wait = watch_wait_us(t->src.watch, now_mono_us);
+	if (t->handover_us > 0 && t->replace_us - now_mono_us < wait)
+		wait = t->replace_us > now_mono_us ?
+		    t->replace_us - now_mono_us : 0;
 	if (t->is_behind) {
 		retry = t->retry_us - now_mono_us;
 		if (retry < wait)
@@ -318,10 +324,30 @@ check_schema(struct tail *t)
 }
 
 /*
+ * Asks the others in this process to close the old file; 1: nobody has it open
+ * but us.  Where one is slow, he is asked again, less and less often.
+ */
+static int
+is_handed_over(struct tail *t, int64_t now_us)
+{
+	if (store_sharers(t->src.st) == 1) {
+		t->handover_us = 0;
+		return 1;
+	}
+	t->handover_us = t->handover_us == 0 ? HANDOVER_US : t->handover_us * 2;
+	if (t->handover_us > FLOOR_US)
+		t->handover_us = FLOOR_US;
+	t->replace_us = now_us + t->handover_us;
+	if (t->ops->replacing != NULL)
+		t->ops->replacing(t->arg);
+	return 0;
+}
+
+/*
  * Opens the new file in place of the old one.  It is opened twice: once to see
  * that it is one of ours while the old store still serves, and for good when
- * that store is closed, because the two may have -shm in common, and closing
- * the one then drops the other's locks.
+ * that store is closed, because the two may have -shm in common
+ * (STORE_HANDOVER_MS).
  */
 static int
 replace(struct tail *t, int64_t now_us)
@@ -334,7 +360,11 @@ replace(struct tail *t, int64_t now_us)
 	if (now_us < t->replace_us)
 		return 0;
 	t->replace_us = now_us + FLOOR_US;
-	rc = source_open(&t->conf, &src, why, sizeof(why));
+	rc = store_peek(&t->conf, why, sizeof(why));
+	if (rc == 0 && !is_handed_over(t, now_us))
+		return 0;
+	if (rc == 0)
+		rc = source_open(&t->conf, STORE_HEIR, &src, why, sizeof(why));
 	if (rc == ERR_NOMEM)
 		return rc;
 	if (rc < 0) {
@@ -353,7 +383,7 @@ replace(struct tail *t, int64_t now_us)
 	 * yet. */
 	old = t->src.watch;
 	t->src.watch = NULL;
-	rc = source_open(&t->conf, &src, why, sizeof(why));
+	rc = source_open(&t->conf, STORE_SERVE, &src, why, sizeof(why));
 	if (rc < 0) {
 		watch_close(old);
 		log_errx("database was replaced and cannot be opened: error=%s "
@@ -380,6 +410,7 @@ replace(struct tail *t, int64_t now_us)
 static void
 note_return(struct tail *t)
 {
+	t->handover_us = 0;
 	if (t->replace_err == 0)
 		return;
 	t->replace_err = 0;

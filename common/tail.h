@@ -34,6 +34,9 @@ struct tail_ops {
 	/* Something may have changed that the log does not tell of (triggers were missing for a
 	 * time, a backup was restored in place): rights are to be loaded anew; may be NULL. */
 	void	(*doubt)(void *arg);
+	/* Another file is at the path: whoever else in this process has a store on the one before
+	 * is to close it (STORE_HANDOVER_MS).  Called again until all have; may be NULL. */
+	void	(*replacing)(void *arg);
 };
 
 /* Opens its own store on conf->database; why as store_open().  Starts at the head.  conf

@@ -36,6 +36,7 @@ struct writer {
 	struct writer_job	*first, **last;	/* {lock} */
 	int			 n_waiting;	/* {lock} */
 	int			 is_closing;	/* {lock} */
+	int			 is_to_let_go;	/* {lock} */
 };
 
 /* Runs one job at a mark (alone in its transaction it needs none). */
@@ -86,24 +87,33 @@ try_batch(struct writer *w, int n)
  * A database that was restored from a backup is another file at the same path:
  * what was written to the old one would be lost.
  */
+static void
+leave_old_file(struct writer *w)
+{
+	struct stat sb;
+	dev_t dev;
+	ino_t ino;
+
+	if (w->st == NULL)
+		return;
+	store_identity(w->st, &dev, &ino);
+	if (stat(store_path(w->st), &sb) == 0 && sb.st_dev == dev &&
+	    sb.st_ino == ino)
+		return;
+	store_close(w->st);
+	w->st = NULL;
+	log_warnx("database was replaced, opening it again");
+}
+
 static int
 follow_file(struct writer *w)
 {
 	char why[256];
-	struct stat sb;
-	dev_t dev;
-	ino_t ino;
 	int err;
 
-	if (w->st != NULL) {
-		store_identity(w->st, &dev, &ino);
-		if (stat(store_path(w->st), &sb) == 0 && sb.st_dev == dev &&
-		    sb.st_ino == ino)
-			return 0;
-		store_close(w->st);
-		w->st = NULL;
-		log_warnx("database was replaced, opening it again");
-	}
+	leave_old_file(w);
+	if (w->st != NULL)
+		return 0;
 	err = store_open(w->conf, STORE_SERVE, &w->st, why, sizeof(why));
 	if (err < 0 && w->last_err == 0)
 		log_errx("cannot write: %s", why);
@@ -152,6 +162,22 @@ take_batch(struct writer *w)
 	return n;
 }
 
+/* Waits for jobs, or for the end.  {lock} */
+static void
+wait_for_jobs(struct writer *w)
+{
+	while (w->first == NULL && !w->is_closing) {
+		if (w->is_to_let_go) {
+			w->is_to_let_go = 0;
+			pthread_mutex_unlock(&w->lock);
+			leave_old_file(w);
+			pthread_mutex_lock(&w->lock);
+			continue;
+		}
+		pthread_cond_wait(&w->wake, &w->lock);
+	}
+}
+
 static void *
 writer_main(void *arg)
 {
@@ -160,8 +186,7 @@ writer_main(void *arg)
 
 	pthread_mutex_lock(&w->lock);
 	for (;;) {
-		while (w->first == NULL && !w->is_closing)
-			pthread_cond_wait(&w->wake, &w->lock);
+		wait_for_jobs(w);
 		n = take_batch(w);
 		if (n == 0)
 			break;
@@ -248,6 +273,15 @@ writer_close(struct writer *w)
 	pthread_mutex_destroy(&w->lock);
 	store_close(w->st);
 	free(w);
+}
+
+void
+writer_let_go(struct writer *w)
+{
+	pthread_mutex_lock(&w->lock);
+	w->is_to_let_go = 1;
+	pthread_cond_signal(&w->wake);
+	pthread_mutex_unlock(&w->lock);
 }
 
 int

@@ -34,6 +34,9 @@ int	 writer_open(const struct conf *conf, struct shm *shm, struct writer **ret, 
 	    size_t size) ATTR_MUST_CHECK;
 /* Commits what is waiting, joins the thread; NULL is fine. */
 void	 writer_close(struct writer *w);
+/* Any thread: has the writer close its store where another file took its place; it opens the
+ * new one with its next job. */
+void	 writer_let_go(struct writer *w);
 /* Hands the job over.  ERR_FULL, ERR_CLOSED: it is still the caller's. */
 int	 writer_put(struct writer *w, struct writer_job *job) ATTR_MUST_CHECK;
 

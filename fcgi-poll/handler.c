@@ -61,6 +61,21 @@ handler_close(struct handler *h)
 }
 
 int
+handler_is_outdated(const struct handler *h)
+{
+	return h->generation != atomic_load(&h->app->generation);
+}
+
+void
+handler_let_go(struct handler *h)
+{
+	h->generation = atomic_load(&h->app->generation);
+	store_close(h->st);
+	h->st = NULL;
+	memset(h->seen, 0, HANDLER_SEEN * sizeof(*h->seen));
+}
+
+int
 handler_has_tail(const struct handler *h)
 {
 	return h->app->park != NULL && park_health(h->app->park) == 0;
@@ -96,14 +111,18 @@ handler_note(struct handler *h, int rc, struct reply *rep)
 struct store *
 handler_store(struct handler *h, struct reply *rep)
 {
-	unsigned now = atomic_load(&h->app->generation);
 	char why[512];
 	int rc;
 
-	if (h->st != NULL && h->generation == now)
+	if (handler_is_outdated(h))
+		handler_let_go(h);
+	if (h->st != NULL)
 		return h->st;
-	store_close(h->st);
-	h->st = NULL;
+	/* The tail tries already, and opening may take long. */
+	if (h->app->park != NULL && park_health(h->app->park) != 0) {
+		reply_problem(rep, PROBLEM_BUSY, NULL);
+		return NULL;
+	}
 	rc = store_open(h->app->conf, STORE_SERVE, &h->st, why, sizeof(why));
 	if (rc < 0) {
 		if (atomic_load(&h->app->is_db_down) == 0)
@@ -111,8 +130,6 @@ handler_store(struct handler *h, struct reply *rep)
 		(void)handler_note(h, rc, rep);
 		return NULL;
 	}
-	h->generation = now;
-	memset(h->seen, 0, HANDLER_SEEN * sizeof(*h->seen));
 	return h->st;
 }
 

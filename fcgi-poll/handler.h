@@ -38,6 +38,10 @@ int	 handler_open(struct app *app, struct handler *ret, char *why, size_t size)
 	    ATTR_MUST_CHECK;
 void	 handler_close(struct handler *h);
 
+/* Whether its database is to be closed: the file was replaced, or is in doubt (tail.h). */
+int	 handler_is_outdated(const struct handler *h);
+void	 handler_let_go(struct handler *h);
+
 /* The token of the Authorization header. */
 int	 handler_check_token(struct handler *h, const struct request *req,
 	    struct reply *rep, struct auth_claims *ret) ATTR_MUST_CHECK;

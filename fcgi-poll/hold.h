@@ -40,6 +40,7 @@ struct hold {
 	int64_t			 pos;		/* where the worker read up to */
 	int64_t			 deadline_mono_ms;
 	uint64_t		 seq;		/* of the request */
+	unsigned		 generation;	/* of the worker's database (app.h) */
 	enum hold_end		 end;
 	int			 limit;
 	int			 is_legacy;	/* the SYNC rule holds (answer.h) */

@@ -58,6 +58,7 @@ struct keeper {
 	int			 is_accepting, is_resting, is_draining;
 	int			 tail_fd;	/* registered; -1: none */
 	unsigned		 tail_version;
+	unsigned		 generation;	/* the workers were told of */
 	uint64_t		 seq;
 	int64_t			 duty_ms, watch_ms;	/* when next */
 	int64_t			 drain_ms;		/* when at last */
@@ -439,6 +440,18 @@ watch_tail(struct keeper *k)
 	k->tail_version = version;
 }
 
+/* Idle workers must not keep a file open that was replaced. */
+static void
+tell_workers(struct keeper *k)
+{
+	unsigned now = atomic_load(&k->app->generation);
+
+	if (now == k->generation)
+		return;
+	k->generation = now;
+	workers_wake(k->workers);
+}
+
 /* Kept connections are closed; on a new one the request is on its way. */
 static void
 begin_drain(struct keeper *k, int64_t now_ms)
@@ -520,6 +533,7 @@ round_once(struct keeper *k)
 	if (rc < 0)
 		return rc;
 	watch_tail(k);
+	tell_workers(k);
 	now_ms = clock_mono_ms();
 	run_timers(k, now_ms);
 	if (now_ms >= k->duty_ms)

@@ -22,6 +22,7 @@
 #include "shm.h"
 #include "stats.h"
 #include "tail.h"
+#include "writer.h"
 
 #define HELD_BYTES	(128 * 1024)	/* of one answer: what a socket takes */
 
@@ -81,6 +82,8 @@ read_news(struct park *p, struct hold *hold, struct answer *a)
 	if (hold->end == HOLD_VOID || hold->end == HOLD_REVOKED ||
 	    !hub_has_news(&hold->sub))
 		return 0;
+	if (tail_store(p->tail) == NULL)
+		return 0;	/* the database is gone for good */
 	rc = hub_read(p->hub, &hold->sub, hold->limit, HELD_BYTES, give, a);
 	return rc == ERR_TOOBIG ? a->n_events : rc;
 }
@@ -234,6 +237,17 @@ on_repaired(int n, void *arg)
 	stats_add(p->app->shm, STATS_triggers_repaired, (uint64_t)n);
 }
 
+/* The workers close theirs as soon as they can, the writer as well. */
+static void
+on_replacing(void *arg)
+{
+	struct park *p = arg;
+
+	atomic_fetch_add(&p->app->generation, 1);
+	if (p->app->writer != NULL)
+		writer_let_go(p->app->writer);
+}
+
 /* What the workers remember of users is void with their handles. */
 static void
 on_doubt(void *arg)
@@ -261,7 +275,8 @@ int
 park_open(struct app *app, struct park **ret, char *why, size_t size)
 {
 	static const struct tail_ops tail_ops = {
-		on_batch, on_replaced, on_repaired, on_doubt
+		on_batch, on_replaced, on_repaired, on_doubt,
+		on_replacing
 	};
 	static const struct hub_ops hub_ops = { on_wake, on_gone };
 	struct park *p;
@@ -393,6 +408,10 @@ park_enter(struct park *p, struct hold *hold)
 	is_old = supersede(p, hold);
 	if (hold->is_notice) {
 		hold_free(hold);
+	} else if (hold->generation != atomic_load(&p->app->generation)) {
+		/* What its worker read may be of another file: ask again. */
+		hold->end = HOLD_VOID;
+		settle(p, hold);
 	} else if (is_old) {
 		/* It was overtaken on its way here; the newer one stays. */
 		hold->end = HOLD_SUPERSEDED;

@@ -251,6 +251,7 @@ hold(struct polling *p)
 	hold->cursor = p->cursor;
 	hold->pos = p->end.pos;
 	hold->deadline_mono_ms = clock_mono_ms() + wait_ms;
+	hold->generation = p->h->generation;
 	hold->limit = p->q.limit;
 	hold->is_legacy = p->end.is_legacy;
 	return hold;

@@ -66,15 +66,31 @@ workers_backlog(struct workers *ws)
 	return n;
 }
 
+void
+workers_wake(struct workers *ws)
+{
+	(void)pthread_mutex_lock(&ws->lock);
+	(void)pthread_cond_broadcast(&ws->ready);
+	(void)pthread_mutex_unlock(&ws->lock);
+}
+
 /* The next connection; NULL: the end. */
 static struct conn *
-take(struct workers *ws)
+take(struct worker *w)
 {
+	struct workers *ws = w->all;
 	struct conn *c;
 
 	(void)pthread_mutex_lock(&ws->lock);
-	while (TAILQ_EMPTY(&ws->queue) && !ws->is_closing)
+	while (TAILQ_EMPTY(&ws->queue) && !ws->is_closing) {
+		if (handler_is_outdated(&w->handler)) {
+			(void)pthread_mutex_unlock(&ws->lock);
+			handler_let_go(&w->handler);
+			(void)pthread_mutex_lock(&ws->lock);
+			continue;
+		}
 		(void)pthread_cond_wait(&ws->ready, &ws->lock);
+	}
 	c = TAILQ_FIRST(&ws->queue);
 	if (c != NULL) {
 		TAILQ_REMOVE(&ws->queue, c, link);
@@ -158,7 +174,7 @@ run(void *arg)
 	(void)sigemptyset(&set);
 	(void)sigaddset(&set, SIGUSR2);
 	(void)pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-	for (c = take(w->all); c != NULL; c = take(w->all))
+	for (c = take(w); c != NULL; c = take(w))
 		work(w, c);
 	return NULL;
 }

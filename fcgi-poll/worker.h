@@ -40,6 +40,8 @@ void	 workers_close(struct workers *ws);
 
 /* Any thread: queues a connection that is readable. */
 void	 workers_put(struct workers *ws, struct conn *c);
+/* Any thread: idle workers look whether their databases are to be closed. */
+void	 workers_wake(struct workers *ws);
 /* Any thread: how many are queued. */
 size_t	 workers_backlog(struct workers *ws);
 /* Keeper: interrupts workers whose peer takes too long to say its request. */

@@ -81,8 +81,16 @@ on_doubt(void *arg)
 	clients_doubt(sv->clients);
 }
 
+static void
+on_replacing(void *arg)
+{
+	struct service *sv = arg;
+
+	writer_let_go(sv->writer);
+}
+
 static const struct tail_ops tail_ops = {
-	on_batch, on_replaced, on_repaired, on_doubt
+	on_batch, on_replaced, on_repaired, on_doubt, on_replacing
 };
 
 /* As many descriptors as the configuration may need, if we may have them. */

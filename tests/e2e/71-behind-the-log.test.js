@@ -3,9 +3,11 @@
 
 import test from 'node:test';
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
 import path from 'node:path';
 import { startSite } from './lib/site.js';
 import { run } from './lib/process.js';
+import { Shell } from './lib/shell.js';
 
 // Whoever is first puts the triggers back; the other is told by the schema's version.
 const told = /rights are read anew/;
@@ -51,4 +53,40 @@ test('a membership that a backup restored in place took away is gone', async (t)
 		const r = await run('sqlite3', ['-cmd', '.timeout 10000', site.db, `.restore '${backup}'`]);
 		assert.equal(r.code, 0, r.err);
 	});
+});
+
+// -wal and -shm of the old file are in their places, and a program of the site opens the new
+// one first: our locks on -shm must outlive the closing of the old file.
+test('a backup is moved over the database', async (t) => {
+	const site = await startSite(t);
+	await site.post('lobby', 'bob', 'kept');
+	for (let i = 0; i < 8; i++)
+		await site.poll('carol');
+	const backup = path.join(site.dir, 'backup.db');
+	await site.sql(`.backup '${backup}'`);
+	await site.sql('PRAGMA wal_checkpoint(TRUNCATE)');
+	const services = [site.poller, site.sidecar];
+	services.forEach((p) => p.kill('SIGSTOP'));
+	fs.renameSync(backup, site.db);
+	const shell = new Shell(site);
+	await shell.run('SELECT count(*) FROM users;');
+	services.forEach((p) => p.kill('SIGCONT'));
+	await Promise.all(services.map((p) => p.saw(/database was replaced, reading the new one/)));
+	const s = await site.connect('carol');
+	await shell.close();
+	for (const p of services) {
+		const shm = fs.statSync(`${site.db}-shm`).ino;
+		const locks = fs.readFileSync('/proc/locks', 'utf8').split('\n');
+		assert.ok(locks.some((l) => l.includes(` ${p.pid} `) && l.endsWith(`:${shm} 128 128`)), `${p.name} holds -shm`);
+	}
+	const polls = [];
+	for (let i = 0; i < 20; i++) {
+		polls.push(site.poll('carol'));
+		await site.post('lobby', 'bob', `m${i}`);
+		await s.until('NEW_MESSAGE', (m) => m.payload.content === `m${i}`);
+	}
+	for (const answer of await Promise.all(polls))
+		assert.equal(answer.status, 200);
+	assert.equal(await site.sql('SELECT count(*) FROM messages'), '21');
+	assert.equal(await site.sql('PRAGMA integrity_check'), 'ok');
 });

@@ -6,6 +6,7 @@
 #include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <pthread.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -436,6 +437,79 @@ test_identity(void **state)
 	testdb_close(&db);
 }
 
+static void *
+close_store(void *arg)
+{
+	store_close(arg);
+	return NULL;
+}
+
+/* No handle on a new file while this process has one on the old. */
+static void
+test_handover(void **state)
+{
+	struct store *heir = NULL, *second = NULL;
+	char other[320], sql[400], why[512] = "";
+	struct testdb db;
+	pthread_t thread;
+
+	(void)state;
+	testdb_open(&db, NULL);
+	assert_int_equal(store_open(&db.conf, STORE_SERVE, &second, why,
+	    sizeof(why)), 0);
+	assert_int_equal(store_sharers(second), 2);
+	(void)snprintf(other, sizeof(other), "%s.new", db.path);
+	(void)snprintf(sql, sizeof(sql), "VACUUM INTO '%s'", other);
+	testdb_site(&db, sql);
+	assert_int_equal(rename(other, db.path), 0);
+	assert_int_equal(store_peek(&db.conf, why, sizeof(why)), 0);
+	/* Even the heir waits for all but one. */
+	assert_int_equal(store_open(&db.conf, STORE_HEIR, &heir, why,
+	    sizeof(why)), ERR_BUSY);
+	assert_non_null(strstr(why, "was replaced"));
+	store_close(second);
+	assert_int_equal(store_sharers(db.st), 1);
+	assert_int_equal(store_open(&db.conf, STORE_HEIR, &heir, why,
+	    sizeof(why)), 0);
+	assert_int_equal(store_sharers(heir), 1);
+	store_close(heir);
+	/* Whoever waits goes on when the last is closed. */
+	assert_int_equal(pthread_create(&thread, NULL, close_store, db.st), 0);
+	db.st = NULL;
+	assert_int_equal(store_open(&db.conf, STORE_SERVE, &second, why,
+	    sizeof(why)), 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	store_close(second);
+	testdb_close(&db);
+}
+
+static void
+test_peek(void **state)
+{
+	char dir[320], path[400], why[512] = "";
+	struct testdb db;
+	struct conf conf;
+
+	(void)state;
+	testdb_open(&db, NULL);
+	conf = db.conf;
+	/* Nothing in a path is a part of a URI. */
+	(void)snprintf(dir, sizeof(dir), "%s/a?b#c%%20d", db.dir);
+	(void)snprintf(path, sizeof(path), "%s/db", dir);
+	assert_int_equal(mkdir(dir, 0700), 0);
+	conf.database = path;
+	assert_int_equal(store_peek(&conf, why, sizeof(why)), ERR_NOTFOUND);
+	write_file(path, "", 0);
+	assert_int_equal(store_peek(&conf, why, sizeof(why)), ERR_SCHEMA);
+	write_file(path, "this is no database, and long enough", 36);
+	assert_int_equal(store_peek(&conf, why, sizeof(why)), ERR_IO);
+	testdb_site(&db, "PRAGMA wal_checkpoint(TRUNCATE)");
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(link(db.path, path), 0);
+	assert_int_equal(store_peek(&conf, why, sizeof(why)), 0);
+	testdb_close(&db);
+}
+
 /* A corrupt file is found by the check. */
 static void
 test_check(void **state)
@@ -482,6 +556,8 @@ main(int argc, char **argv)
 		cmocka_unit_test(test_errors),
 		cmocka_unit_test(test_full),
 		cmocka_unit_test(test_identity),
+		cmocka_unit_test(test_handover),
+		cmocka_unit_test(test_peek),
 		cmocka_unit_test(test_check),
 	};
 	int rc = siteproc_main(argc, argv);

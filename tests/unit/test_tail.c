@@ -41,7 +41,7 @@ struct fixture {
 	int64_t		*seen;		/* ids, as they came */
 	size_t		 n_seen;
 	size_t		 n_batches, max_batch;
-	int		 n_replaced, n_repaired, n_doubts;
+	int		 n_replaced, n_repaired, n_doubts, n_asked;
 };
 
 static void
@@ -87,8 +87,21 @@ on_doubt(void *arg)
 	f->n_doubts++;
 }
 
+/* The test's own store is the other one of the process. */
+static void
+on_replacing(void *arg)
+{
+	struct fixture *f = arg;
+
+	f->n_asked++;
+	if (f->n_asked < 3)
+		return;
+	store_close(f->db.st);
+	f->db.st = NULL;
+}
+
 static const struct tail_ops ops = {
-	on_batch, on_replaced, on_repaired, on_doubt
+	on_batch, on_replaced, on_repaired, on_doubt, on_replacing
 };
 
 static void
@@ -426,7 +439,7 @@ test_restored_in_place(void **state)
 }
 
 /* A plain mv: -wal (empty) and -shm of the old one are still in their
- * places. */
+ * places, and somebody else in the process has the old one open. */
 static void
 test_plain_mv(void **state)
 {
@@ -435,9 +448,11 @@ test_plain_mv(void **state)
 
 	make_backup(f, backup, sizeof(backup));
 	testdb_site(&f->db, "PRAGMA wal_checkpoint(TRUNCATE)");
-	close_others(f);
+	assert_int_equal(sqlite3_close(f->db.site), SQLITE_OK);
+	f->db.site = NULL;
 	assert_int_equal(rename(backup, f->db.path), 0);
 	AWAIT(f, f->n_replaced == 1);
+	assert_int_equal(f->n_asked, 3);
 	assert_follows(f);
 }
 

@@ -482,6 +482,9 @@ test_replaced(void **state)
 	wait_done(world, 2);
 	assert_int_equal(j[1].err, ERR_IO);
 	assert_int_equal(rename(copy, world->db.path), 0);
+	/* Ours is on the old file: nobody may open the new one. */
+	store_close(world->db.st);
+	world->db.st = NULL;
 	put(&j[2]);
 	wait_done(world, 3);
 	assert_int_equal(j[2].err, 0);
@@ -490,6 +493,35 @@ test_replaced(void **state)
 	assert_int_equal(site_has_user(st, "u0"), 1);
 	assert_int_equal(site_has_user(st, "u1"), 0);
 	assert_int_equal(site_has_user(st, "u2"), 1);
+	store_close(st);
+}
+
+/* Idle, it keeps an old file open only until it is told. */
+static void
+test_let_go(void **state)
+{
+	struct world *world = *state;
+	struct store *st = NULL;
+	char copy[320], why[256], sql[400];
+	struct job j;
+
+	writer_let_go(world->w);	/* the same file: no matter */
+	snprintf(copy, sizeof(copy), "%s/copy.db", world->db.dir);
+	snprintf(sql, sizeof(sql), "VACUUM INTO '%s'", copy);
+	testdb_site(&world->db, sql);
+	assert_int_equal(rename(copy, world->db.path), 0);
+	store_close(world->db.st);
+	world->db.st = NULL;
+	assert_int_equal(store_open(&world->db.conf, STORE_SERVE, &st, why,
+	    sizeof(why)), ERR_BUSY);
+	writer_let_go(world->w);
+	assert_int_equal(store_open(&world->db.conf, STORE_SERVE, &st, why,
+	    sizeof(why)), 0);
+	init(&j, world, WRITE, "u", 7);
+	put(&j);
+	wait_done(world, 1);
+	assert_int_equal(j.err, 0);
+	assert_int_equal(site_has_user(st, "u7"), 1);
 	store_close(st);
 }
 
@@ -525,6 +557,7 @@ main(void)
 		TEST(test_close, setup),
 		TEST(test_close_locked, setup_hasty),
 		TEST(test_replaced, setup),
+		TEST(test_let_go, setup),
 		TEST(test_open_fails, setup),
 	};
 

@@ -105,7 +105,7 @@ on_replaced(void *arg)
 }
 
 static const struct tail_ops tail_ops = {
-	on_batch, on_replaced, NULL, NULL
+	on_batch, on_replaced, NULL, NULL, NULL
 };
 
 static inline void
