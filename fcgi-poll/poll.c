@@ -135,7 +135,8 @@ may_wait(const struct polling *p)
 /*
  * Whether the client has everything. The tail may be a moment late: one who
  * waits is told when it comes, but one who does not has just committed
- * something, perhaps, and looks for it, so there the log itself is asked.
+ * something, perhaps, and looks for it, so there the log itself is asked; as of
+ * one with two cursors, of which the other may be the later.
  */
 static int
 is_up_to_date(struct polling *p, struct store *st)
@@ -147,8 +148,10 @@ is_up_to_date(struct polling *p, struct store *st)
 	p->cursor = p->end.pos = handler_head(p->h);
 	if (!poll_is_at(&p->q, p->cursor))
 		return 0;
-	return may_wait(p) ||
-	    (eventlog_head(st, &head) == 0 && head == p->cursor);
+	if (may_wait(p) && !(p->q.has_last_timestamp &&
+	    p->q.has_last_message_id))
+		return 1;
+	return eventlog_head(st, &head) == 0 && head == p->cursor;
 }
 
 /* Fills the answer; leaves it without its end. */

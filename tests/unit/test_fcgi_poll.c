@@ -373,6 +373,19 @@ test_hold_late(void **state)
 	assert_non_null(strstr(w->body, "\"m1\""));
 }
 
+/* What a worker read in the file that was there before is of no use. */
+static void
+test_hold_outdated(void **state)
+{
+	struct world *w = *state;
+
+	w->app.generation = 1;
+	(void)enter(w, "b", NULL, 1, 20000);
+	assert_int_equal(w->answers, 1);
+	assert_non_null(strstr(w->body, "\"events\":[]"));
+	assert_int_equal(park_held(w->app.park), 0);
+}
+
 /*
  * An event that he may not see leaves him waiting; the position moves with it.
  */
@@ -482,6 +495,7 @@ main(void)
 #define HOLD(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
 		HOLD(test_hold_woken),
 		HOLD(test_hold_late),
+		HOLD(test_hold_outdated),
 		HOLD(test_hold_unseen),
 		HOLD(test_hold_expires),
 		HOLD(test_hold_superseded),

@@ -12,6 +12,7 @@
 #include "../../fcgi-poll/app.h"
 #include "../../fcgi-poll/handler.h"
 #include "../../fcgi-poll/hold.h"
+#include "../../fcgi-poll/park.h"
 #include "../../fcgi-poll/reply.h"
 #include "../../fcgi-poll/request.h"
 #include "../../fcgi-poll/route.h"
@@ -419,6 +420,55 @@ test_database_fails(void **state)
 	assert_int_equal(stats_get(w->app.shm, STATS_requests_failed), 2);
 }
 
+/* The hold of a poll that waits, taken from the one it was on its way to. */
+static int64_t
+hold_position(struct world *w, const char *query)
+{
+	struct request req = {
+		.method = METHOD_GET, .path = BASE "poll", .query = query,
+		.authorization = w->alice, .origin = "",
+		.remote_addr = "192.0.2.1"
+	};
+	struct hold *hold;
+	struct reply rep;
+	int64_t pos;
+
+	reply_init(&rep);
+	route_handle(&w->h, &req, &rep, &hold);
+	reply_release(&rep);
+	assert_non_null(hold);
+	pos = hold->pos;
+	assert_int_equal(hold->cursor, pos);
+	hold_free(hold);
+	return pos;
+}
+
+/* A message that came by a socket may be newer than what the tail has read. */
+static void
+test_later_cursor(void **state)
+{
+	struct world *w = *state;
+	char why[512], ts[CLOCK_POS_SIZE], query[128];
+	int64_t head;
+
+	/* So that presence writes nothing later. */
+	assert_answer(w, BASE "poll", "", w->alice, 200, "events");
+	w->app.max_held_here = 10;
+	assert_int_equal(park_open(&w->app, &w->app.park, why, sizeof(why)), 0);
+	head = park_head(w->app.park);
+	(void)clock_print_pos(head, ts);
+	(void)snprintf(query, sizeof(query), "timeout=20&lastTimestamp=%s", ts);
+	assert_int_equal(hold_position(w, query), head);
+	testdb_site(&w->db, "INSERT INTO messages(id, room_id, sender_id, "
+	    "content) VALUES ('m3', 'pub', 'bob', 'three')");
+	assert_int_equal(park_head(w->app.park), head);
+	(void)snprintf(query, sizeof(query),
+	    "timeout=20&lastMessageId=m3&lastTimestamp=%s", ts);
+	assert_true(hold_position(w, query) > head);
+	park_close(w->app.park);
+	w->app.park = NULL;
+}
+
 int
 main(void)
 {
@@ -436,6 +486,7 @@ main(void)
 		WORLD(test_status),
 		WORLD(test_metrics),
 		WORLD(test_database_fails),
+		WORLD(test_later_cursor),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
