@@ -6,10 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include <fcgiapp.h>
 
+#include "clock.h"
 #include "err.h"
 #include "request.h"
 
@@ -158,6 +161,36 @@ request_init(void)
 	return FCGX_Init() == 0 ? 0 : ERR_IO;
 }
 
+/* Is a long body announced? */
+static int
+is_long(const FCGX_Request *r)
+{
+	const char *s = FCGX_GetParam("CONTENT_LENGTH", r->envp);
+
+	return s != NULL && strtoll(s, NULL, 10) > REQUEST_LONG_BODY;
+}
+
+/*
+ * Some web servers pass a body on as it comes (mod_proxy_fcgi), and a client that is in no
+ * hurry would keep the worker: what is not there soon is not waited for.
+ */
+static int
+drain_long(FCGX_Request *r)
+{
+	const struct timeval tv = { .tv_usec = REQUEST_BODY_MS * 1000 };
+	int64_t end_ms = clock_mono_ms() + REQUEST_BODY_MS;
+	size_t total;
+
+	(void)setsockopt(r->ipcFd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+	for (total = 0; total <= REQUEST_MAX_BODY; total++) {
+		if (FCGX_GetChar(r->in) < 0)
+			return FCGX_GetError(r->in) != 0;
+		if (clock_mono_ms() >= end_ms)
+			break;
+	}
+	return 1;
+}
+
 /*
  * Reads the body to its end: what is left unread would make the socket of a
  * held request readable, and turn its closing into a reset.
@@ -205,7 +238,12 @@ request_read(struct request_wire *wire, struct request *ret)
 	wire->id = r.requestId;
 	wire->is_kept = r.keepConnection;
 	/* Parameters that broke off are no error to the library. */
-	rc = FCGX_GetError(r.in) == 0 ? drain(&r, &is_too_large) : ERR_CLOSED;
+	if (FCGX_GetError(r.in) != 0)
+		rc = ERR_CLOSED;
+	else if (is_long(&r))
+		is_too_large = drain_long(&r);
+	else
+		rc = drain(&r, &is_too_large);
 	if (rc == 0)
 		rc = request_parse(r.envp, ret);
 	if (rc == 0) {

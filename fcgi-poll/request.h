@@ -14,6 +14,8 @@
 #include "attr.h"
 
 #define REQUEST_MAX_BODY	(1024 * 1024)	/* bytes drained; a longer body is refused */
+#define REQUEST_LONG_BODY	16384		/* so long a one must be there at once: */
+#define REQUEST_BODY_MS		100		/* nothing here takes a body */
 
 enum request_method {
 	METHOD_GET = 1,		/* bits: a route takes a set of them */
@@ -33,7 +35,7 @@ struct request {
 	const char	*remote_addr;
 	int		 is_apache;	/* by SERVER_SOFTWARE */
 	int		 is_forwarded;	/* a proxy says that it speaks for somebody else */
-	int		 is_too_large;	/* the body is over REQUEST_MAX_BODY */
+	int		 is_too_large;	/* the body was not drained */
 	char		*block;
 };
 

@@ -458,6 +458,20 @@ test('bodies are drained up to a limit, and odd environments answered', async (t
 	assert.equal((await ask(status, { body: 'x'.repeat(1000000) })).status, 200);
 	const big = await ask({ ...status, CONTENT_LENGTH: 3000000 }, { body: 'x'.repeat(3000000) });
 	assert.deepEqual([big.status, big.json.code], [413, 'too_large']);
+	// A long one that does not come is not waited for, nor the rest of one that trickles.
+	for (const CONTENT_LENGTH of [100000, 2000000]) {
+		const c = await fcgi.Connection.open(site.pollSocket);
+		const whole = fcgi.request(1, { ...status, REQUEST_METHOD: 'POST', CONTENT_LENGTH }, { body: 'some' });
+		c.write(whole.subarray(0, whole.length - 8));
+		assert.equal((await c.answer('an answer to half a body')).json.code, 'method');
+		await c.waitClosed();
+	}
+	// One that is there is drained, and the connection kept.
+	const kept = await fcgi.Connection.open(site.pollSocket);
+	for (let i = 0; i < 2; i++)
+		assert.equal((await kept.ask({ ...status, CONTENT_LENGTH: 20000 },
+			{ keep: true, body: 'x'.repeat(20000) })).status, 200);
+	kept.close();
 	const token = site.token('carol');
 	// A NUL in a cursor makes it unreadable, not shorter; in a number it is an error.
 	assert.equal((await ask(fcgi.get('/api/realtime/poll?lastTimestamp=a%00b', token))).json.reset, 'unknown');
