@@ -9,6 +9,7 @@
  */
 #include <fcgiapp.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -58,6 +59,7 @@ main(int argc, char **argv)
 	(void)fclose(f);
 	if (FCGX_Init() != 0)
 		return 1;
+	(void)signal(SIGTERM, SIG_DFL);	/* the library's handler just notes it */
 	h.listener = FCGX_OpenSocket(argv[1], 1024);
 	for (i = 0; i < n; i++) {
 		if (pthread_create(&threads[i], NULL, serve, &h) != 0)

@@ -139,7 +139,8 @@ main(int argc, char **argv)
 	info.port = (int)strtol(argv[1], NULL, 10);
 	info.iface = "127.0.0.1";
 	info.protocols = protocols;
-	info.options = LWS_SERVER_OPTION_LIBEV;
+	info.options = LWS_SERVER_OPTION_LIBEV |
+	    LWS_SERVER_OPTION_DISABLE_IPV6;
 	info.foreign_loops = loops;
 	info.user = &s;
 	s.context = lws_create_context(&info);

@@ -26,9 +26,9 @@ static const char usage_text[] =
 "  --warm S --secs S poll: before and while it is measured (0.5, 2)\n"
 "  --publish FIFO    hold, ws: takes the published lines\n"
 "  --line FILE       the line: %T ns, %n number; must have bench_ts=%T,%n;\n"
-"  --pids P,P        processes of the server: CPU time and memory\n"
+"  --pids P,P        processes of the server, its program last: CPU time, memory\n"
 "poll measures once; hold and ws read from stdin what to do:\n"
-"  step RATE SECONDS | idle SECONDS\n";
+"  step RATE SECONDS | idle SECONDS | end\n";
 
 static void
 call_error(const char *what)

@@ -50,7 +50,7 @@ starved(const struct load *l)
 void
 run_polls(struct load *l)
 {
-	double cpu, own, secs;
+	double cpu, program, own, secs;
 	uint64_t start;
 
 	l->is_running = 1;
@@ -58,19 +58,22 @@ run_polls(struct load *l)
 	load_run(l, l->o->warm_s);
 	load_reset(l);
 	cpu = usage_cpu_s(&l->o->usage);
+	program = usage_last_cpu_s(&l->o->usage);
 	own = own_cpu_s();
 	start = load_now_ns();
 	load_run(l, l->o->run_s);
 	secs = secs_since(start);
 	cpu = usage_cpu_s(&l->o->usage) - cpu;
+	program = usage_last_cpu_s(&l->o->usage) - program;
 	own = own_cpu_s() - own;
 	(void)printf("ok=%d answers=%" PRIu64 " per_s=%.0f cpu_per_100k=%.3f "
-	    "p50_ms=%.3f p99_ms=%.3f bytes=%.0f bad=%" PRIu64 " status=%d "
+	    "program_per_100k=%.3f p50_ms=%.3f p99_ms=%.3f bytes=%.0f bad=%" PRIu64 " status=%d "
 	    "disorder=%" PRIu64 " starved=%d lost=%d failed=%d own_cpu_pct=%.0f\n",
 	    l->n_answers > 0 && l->n_bad == 0 && l->n_disorder == 0 &&
 	    l->n_lost == 0 && l->n_failed == 0 && starved(l) == 0,
 	    l->n_answers, (double)l->n_answers / secs,
 	    l->n_answers > 0 ? cpu * 1e5 / (double)l->n_answers : 0,
+	    l->n_answers > 0 ? program * 1e5 / (double)l->n_answers : 0,
 	    hist_ms(&l->hist, .5), hist_ms(&l->hist, .99),
 	    l->n_answers > 0 ? (double)l->n_bytes / (double)l->n_answers : 0,
 	    l->n_bad, l->bad_status, l->n_disorder, starved(l), l->n_lost,
@@ -207,6 +210,8 @@ run_steps(struct load *l)
 			run_step(l, a, b);
 		else if (sscanf(line, "idle %lf", &a) == 1)
 			run_idle(l, a);
+		else if (strcmp(line, "end") == 0)
+			break;
 		else
 			fail("stdin: \"%s\" is no command", line);
 		(void)fflush(stdout);

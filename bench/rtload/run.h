@@ -10,9 +10,10 @@ struct load;
 void	 run_polls(struct load *l);
 
 /*
- * Opens all, prints a line, and then does what stdin says, a line each, until it ends:
+ * Opens all, prints a line, and then does what stdin says, a line each:
  *   step RATE SECONDS   publish so many events a second, wait for all to arrive
  *   idle SECONDS        do nothing; what the server uses meanwhile
+ *   end                 as at the end of stdin
  */
 void	 run_steps(struct load *l);
 

@@ -28,21 +28,33 @@ usage_parse(const char *list, struct usage *ret)
 	return 0;
 }
 
-double
-usage_cpu_s(const struct usage *u)
+static double
+cpu_s(int pid)
 {
 	struct timespec used;
 	clockid_t clock;
+
+	if (clock_getcpuclockid(pid, &clock) != 0 ||
+	    clock_gettime(clock, &used) != 0)
+		fail("process %d under test is gone", pid);
+	return (double)used.tv_sec + (double)used.tv_nsec / 1e9;
+}
+
+double
+usage_cpu_s(const struct usage *u)
+{
 	double sum = 0;
 	int i;
 
-	for (i = 0; i < u->n_pids; i++) {
-		if (clock_getcpuclockid(u->pids[i], &clock) != 0 ||
-		    clock_gettime(clock, &used) != 0)
-			fail("process %d under test is gone", u->pids[i]);
-		sum += (double)used.tv_sec + (double)used.tv_nsec / 1e9;
-	}
+	for (i = 0; i < u->n_pids; i++)
+		sum += cpu_s(u->pids[i]);
 	return sum;
+}
+
+double
+usage_last_cpu_s(const struct usage *u)
+{
+	return u->n_pids > 0 ? cpu_s(u->pids[u->n_pids - 1]) : 0;
 }
 
 long

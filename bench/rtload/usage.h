@@ -17,6 +17,8 @@ struct usage {
 int	 usage_parse(const char *list, struct usage *ret);
 /* Seconds since each was started, summed; a process that is gone ends the load. */
 double	 usage_cpu_s(const struct usage *u);
+/* The same of the last one alone, the program behind a web server. */
+double	 usage_last_cpu_s(const struct usage *u);
 /* KiB, summed. */
 long	 usage_pss_kib(const struct usage *u);
 
