@@ -256,7 +256,7 @@ rows_fanout() {
 			echo "$p99 $(get p99_ms)" >>"$dir/p99.$peer"
 		done
 	done
-	for rate in 150 200 250 300 400 500 600 800; do
+	for rate in 150 200 250 300 400 500 600; do
 		for peer in ws lws raw; do
 			note_step "$peer" "$rate"
 		done

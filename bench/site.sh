@@ -23,15 +23,24 @@ start() {
 	eval "pid_$who=$!"
 }
 
+# Whether a process is a child of this shell: the number of one that has ended may be
+# somebody else's by now.
+is_ours() {
+	grep -q "^PPid:[[:space:]]*$$\$" "/proc/$1/status" 2>/dev/null
+}
+
 # stop PROCESS: asks it to end, insists after 5 s, and waits for it.
 stop() {
-	kill "$1" 2>/dev/null || true
 	tries=0
-	while kill -0 "$1" 2>/dev/null; do
+	while is_ours "$1" && [ "$tries" -lt 200 ]; do
+		case $tries in
+		0)	kill "$1" 2>/dev/null || true ;;
+		100)	kill -KILL "$1" 2>/dev/null || true ;;
+		esac
 		tries=$((tries + 1))
-		[ "$tries" -lt 100 ] || kill -KILL "$1" 2>/dev/null || true
-		[ "$tries" -lt 200 ] || break
 		sleep 0.05
+		# A zombie is ours as well.
+		grep -q '^State:[[:space:]]*Z' "/proc/$1/status" 2>/dev/null && break
 	done
 	wait "$1" 2>/dev/null || true
 }
@@ -39,7 +48,7 @@ end() {
 	eval "stop \"\$pid_$1\""
 }
 
-# end_all: whatever is left of what was started, by its id.
+# end_all: whatever is left of what was started.
 end_all() {
 	for process in $pids; do
 		stop "$process"
