@@ -7,9 +7,9 @@ import path from 'node:path';
 import { startSite, BIN } from './lib/site.js';
 import { Process, run } from './lib/process.js';
 import { until, within } from './lib/deadline.js';
-import { Poller, checkAnswer, contents, metricIs, ofType } from './lib/poller.js';
-import { apacheLog, apachePath, hasApacheModule, shareSite, spawnFcgiPath, startApache,
-	startLighttpdWith } from './lib/servers.js';
+import { Poller, checkAnswer, contents, ofType } from './lib/poller.js';
+import { apacheLog, apachePath, hasApacheModule, nginxPath, shareSite, spawnFcgiPath, startApache,
+	startLighttpdWith, startNginx } from './lib/servers.js';
 import { get, parseCgi } from './lib/fastcgi.js';
 
 const conf = ['limit.poll_per_s = 0', 'cors.origins = https://a.example'];
@@ -138,6 +138,33 @@ test('spawn-fcgi starts fcgi-poll', { skip: !spawnFcgiPath() }, async (t) => {
 	await site.startLighttpd();
 	await exercise(site, { waits: true });
 	assert.deepEqual(await site.poller.stop(), { code: 0, signal: null });
+});
+
+// --- nginx ---
+
+test('nginx: polls and sockets, and no token in a log', { skip: !nginxPath() }, async (t) => {
+	const site = await startSite(t, { conf, web: false });
+	await startNginx(site);
+	await exercise(site, { waits: true });
+	const refused = site.socket(undefined, { token: 'x.y.z' });
+	assert.equal((await refused.waitClosed()).code, 1008);
+	const s = await site.connect('bob');
+	await site.post('vault', 'alice', 'over the socket');
+	assert.equal((await s.until('NEW_MESSAGE')).payload.content, 'over the socket');
+	await s.close();
+	// What a client asks to upgrade to is not passed on, and no other path leads there.
+	const odd = await site.connect('bob', { headers: { Upgrade: 'h2c' } }).catch((error) => error);
+	assert.ok(odd.status === undefined || odd.status >= 400, `${odd.status}`);
+	assert.equal((await site.request('GET', '/ws/more')).status, 404);
+	// Without the sidecar a token in a URL is not told to anybody either.
+	await site.sidecar.stop();
+	await assert.rejects(site.connect('carol'), (error) => error.status === 502);
+	await site.nginx.stop();
+	const log = fs.readFileSync(path.join(site.dir, 'access.log'), 'utf8');
+	assert.match(log, /"GET \/ws HTTP\/1\.1" 502/);
+	assert.match(log, /"GET \/api\/realtime\/poll HTTP\/1\.1" 200/);
+	for (const name of ['access.log', 'nginx.log'])
+		assert.doesNotMatch(fs.readFileSync(path.join(site.dir, name), 'utf8'), /eyJ/, name);
 });
 
 // --- no server at all: CGI from a shell ---
@@ -291,19 +318,5 @@ test('Apache without CGIPassAuth: the answer says what is missing', apache, asyn
 	assert.deepEqual([a.status, a.json.code], [401, 'missing_token']);
 	assert.match(a.json.detail, /CGIPassAuth On/);
 	assert.match(a.headers['www-authenticate'], /^Bearer /);
-	await stopApache(site);
-});
-
-test('Apache with a few holders: the wait is that of its configuration', apache, async (t) => {
-	const site = await startBehindApache(t, { edit: (text) =>
-		text.replace('SIDEWIRE_POLL_MAX_WAIT_S 0', 'SIDEWIRE_POLL_MAX_WAIT_S 20') });
-	const p = new Poller(site, 'carol');
-	await p.once();
-	const walk = p.walk((q) => q.contents.includes('end'), 'the end', { timeout: 20 });
-	// Counters are shared: another process of ours tells of the one that holds.
-	await metricIs(site, 'polls_held', (n) => n > 0, 'a poll is held');
-	await site.post('lobby', 'bob', 'end');
-	await walk;
-	assert.deepEqual(p.contents, ['end']);
 	await stopApache(site);
 });

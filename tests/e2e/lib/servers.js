@@ -12,6 +12,7 @@ const MODULES = '/usr/lib/apache2/modules';
 const executable = (name) => [...(process.env.PATH ?? '').split(':'), '/usr/sbin', '/usr/bin']
 	.map((dir) => path.join(dir, name)).find((p) => fs.existsSync(p));
 export const apachePath = () => executable('apache2');
+export const nginxPath = () => executable('nginx');
 export const spawnFcgiPath = () => executable('spawn-fcgi');
 export const hasApacheModule = (name) => fs.existsSync(path.join(MODULES, `mod_${name}.so`));
 
@@ -44,6 +45,16 @@ export async function shareSite(site) {
 	return user;
 }
 
+// The command with as many descriptors as the hard limit allows.
+export const unlimited = (command, args) =>
+	['sh', ['-c', 'ulimit -n "$(ulimit -Hn)" && exec "$0" "$@"', command, ...args]];
+
+// Descriptors that a process may have.
+export async function descriptorLimit() {
+	const { out } = await run('sh', ['-c', 'ulimit -Hn']);
+	return out.trim() === 'unlimited' ? Infinity : Number(out);
+}
+
 // Starts a lighttpd with these lines.
 export async function startLighttpdWith(site, lines) {
 	fs.mkdirSync(path.join(site.dir, 'www'), { recursive: true });
@@ -55,6 +66,43 @@ server.errorlog = "${site.dir}/lighttpd.log"
 ${lines}
 `);
 	site.lighttpd = site.start('lighttpd', lighttpdPath(), ['-D', '-f', path.join(site.dir, 'lighttpd.conf')]);
+	await site.answers(site.web);
+}
+
+// An nginx of its own with deploy/nginx as it stands, but for paths and port.  edit changes
+// the text of each of its files; workers and connections are nginx' own limits.
+export async function startNginx(site, { edit = (s) => s, workers = 1, connections = 1024 } = {}) {
+	fs.mkdirSync(path.join(site.dir, 'www'), { recursive: true });
+	for (const name of ['sidewire-http.conf', 'sidewire.conf']) {
+		const text = fs.readFileSync(path.join(DEPLOY, 'nginx', name), 'utf8')
+			.replaceAll('/run/sidewire/poll.sock', site.pollSocket).replaceAll('8081', String(site.wsPort))
+			.replaceAll('/var/log/nginx', site.dir);
+		fs.writeFileSync(path.join(site.dir, `nginx-${name}`), edit(text));
+	}
+	const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
+		.map((what) => `${what}_temp_path ${site.dir}/nginx-${what};`);
+	// reuseport: the kernel gives each worker its share.
+	fs.writeFileSync(path.join(site.dir, 'nginx.conf'), `
+${process.getuid() === 0 ? 'user root root;' : ''}
+daemon off;
+pid ${site.dir}/nginx.pid;
+error_log ${site.dir}/nginx.log info;
+worker_processes ${workers};
+events { worker_connections ${connections}; }
+http {
+${temporary.join('\n')}
+access_log off;
+keepalive_requests 100000;
+include ${site.dir}/nginx-sidewire-http.conf;
+server {
+	listen 127.0.0.1:${site.webPort} reuseport backlog=4096;
+	root ${site.dir}/www;
+	include ${site.dir}/nginx-sidewire.conf;
+}
+}
+`);
+	site.nginx = site.start('nginx', ...unlimited(nginxPath(),
+		['-e', path.join(site.dir, 'nginx.log'), '-c', path.join(site.dir, 'nginx.conf')]));
 	await site.answers(site.web);
 }
 
@@ -72,7 +120,7 @@ export async function startApache(site, name, { edit = (s) => s, modules = [], u
 		.replaceAll('8081', String(site.wsPort));
 	fs.writeFileSync(path.join(site.dir, 'sidewire-apache.conf'), edit(include));
 	// Shared libraries of Debian's build have no need to be loaded twice.
-	const load = ['mpm_event', 'authz_core', 'unixd', ...modules]
+	const load = [...new Set(['mpm_event', 'authz_core', 'unixd', ...modules])]
 		.filter((m) => hasApacheModule(m)).map((m) => `LoadModule ${m}_module ${MODULES}/mod_${m}.so`);
 	fs.writeFileSync(path.join(site.dir, 'apache.conf'), `
 ServerRoot "${site.dir}"
