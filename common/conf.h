@@ -50,6 +50,7 @@ struct conf {
 	int	 poll_threads;
 	int	 poll_max_wait_s;
 	int	 poll_max_held;
+	int	 poll_apache_max_held;
 
 	char	*ws_listen;		/* HOST:PORT or unix path */
 	char	*ws_path;

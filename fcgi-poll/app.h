@@ -23,6 +23,7 @@ struct app {
 	_Atomic unsigned	 generation;	/* grows when the database is replaced */
 	_Atomic int		 is_db_down;	/* the last access failed */
 	_Atomic int		 is_draining;	/* no new holds */
+	_Atomic int		 is_apache_told;	/* why polls do not wait there */
 };
 
 #endif

@@ -87,6 +87,21 @@ handler_head(const struct handler *h)
 	return park_head(h->app->park);
 }
 
+/*
+ * A held request keeps a thread of Apache's, or one of its processes, and it
+ * never tells that a client went away: that is for the administrator to choose.
+ */
+int
+handler_max_wait_s(const struct handler *h, const struct request *req)
+{
+	const struct conf *conf = h->app->conf;
+
+	if (h->app->park == NULL ||
+	    (req->is_apache && conf->poll_apache_max_held == 0))
+		return 0;
+	return conf->poll_max_wait_s;
+}
+
 /* --- the database --- */
 
 int

@@ -58,6 +58,10 @@ struct store *handler_store(struct handler *h, struct reply *rep);
  * success after that.  A failure makes rep a 503.  Returns rc. */
 int	 handler_note(struct handler *h, int rc, struct reply *rep);
 
+/* How long this request may be held at most; 0: it is answered at once, as polls are in
+ * plain CGI and, unless poll.apache_max_held says otherwise, behind Apache. */
+int	 handler_max_wait_s(const struct handler *h, const struct request *req);
+
 /* Whether the process lives on, so that what it remembers is of use; and the position
  * up to which its tail knows the log. */
 int	 handler_has_tail(const struct handler *h);

@@ -31,6 +31,7 @@ struct polling {
 	const struct request	*req;
 	struct reply		*rep;
 	struct query		 q;
+	int			 max_wait_s;
 	struct auth_claims	 claims;
 	struct answer		 answer;
 	struct answer_end	 end;
@@ -126,10 +127,22 @@ read_log(struct polling *p, struct store *st)
 static int
 may_wait(const struct polling *p)
 {
-	const struct app *app = p->h->app;
+	return p->q.timeout_ms > 0 && p->max_wait_s > 0 &&
+	    p->req->method == METHOD_GET;
+}
 
-	return app->park != NULL && p->q.timeout_ms > 0 &&
-	    app->conf->poll_max_wait_s > 0 && p->req->method == METHOD_GET;
+/* Once, when the first client would have waited. */
+static void
+tell_of_apache(const struct polling *p)
+{
+	struct app *app = p->h->app;
+
+	if (p->req->is_apache && app->park != NULL && p->q.timeout_ms > 0 &&
+	    p->max_wait_s == 0 && app->conf->poll_max_wait_s > 0 &&
+	    atomic_exchange(&app->is_apache_told, 1) == 0)
+		log_info("[LongPoll] polls are answered at once, for Apache "
+		    "would spend a thread on each that waits (see "
+		    "poll.apache_max_held)");
 }
 
 /*
@@ -214,16 +227,25 @@ may_hold(const struct polling *p)
 	    atomic_load(&p->h->app->is_draining) == 0;
 }
 
+static int
+max_held(const struct polling *p)
+{
+	const struct conf *conf = p->h->app->conf;
+
+	return p->req->is_apache &&
+	    conf->poll_apache_max_held < conf->poll_max_held ?
+	    conf->poll_apache_max_held : conf->poll_max_held;
+}
+
 /*
  * Counts one more that is held; park.c counts it off. 0: there are too many.
  */
 static int
-reserve(struct app *app)
+reserve(struct app *app, int max)
 {
 	int here = atomic_fetch_add(&app->held_here, 1) + 1;
 
-	if (shm_add_held(app->shm, 1) <= app->conf->poll_max_held &&
-	    here <= app->max_held_here)
+	if (shm_add_held(app->shm, 1) <= max && here <= app->max_held_here)
 		return 1;
 	(void)shm_add_held(app->shm, -1);
 	atomic_fetch_sub(&app->held_here, 1);
@@ -240,12 +262,12 @@ hold(struct polling *p)
 
 	if (!may_hold(p))
 		return NULL;
-	wait_ms = poll_wait_ms(p->q.timeout_ms, app->conf->poll_max_wait_s,
-	    chance(), left_ms(p));
+	wait_ms = poll_wait_ms(p->q.timeout_ms, p->max_wait_s, chance(),
+	    left_ms(p));
 	if (wait_ms == 0 || hold_new(p->claims.user_id, p->q.client,
 	    p->rep->origin, p->q.rooms, p->q.n_rooms, &hold) < 0)
 		return NULL;
-	if (!reserve(app)) {
+	if (!reserve(app, max_held(p))) {
 		stats_add(app->shm, STATS_polls_refused_hold, 1);
 		hold_free(hold);
 		return NULL;
@@ -311,9 +333,11 @@ poll_get(struct handler *h, const struct request *req, struct reply *rep,
 
 	if (parse(&p) < 0)
 		return;
+	p.max_wait_s = handler_max_wait_s(h, req);
 	if (check(&p) == 0 && look(&p) == 0) {
 		*ret_hold = hold(&p);
 		if (*ret_hold == NULL) {
+			tell_of_apache(&p);
 			answer_end(&p.answer, &p.end);
 			stats_add(h->app->shm, STATS_poll_events,
 			    (uint64_t)p.answer.n_events);

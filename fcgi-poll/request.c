@@ -20,7 +20,7 @@
 enum param {
 	P_METHOD, P_URI, P_SCRIPT, P_INFO, P_QUERY, P_AUTH, P_AUTH_REDIRECT,
 	P_AUTH_PLAIN, P_ORIGIN, P_ADDR, P_SOFTWARE, P_XFF, P_FORWARDED,
-	P_REAL_IP, P_COUNT
+	P_REAL_IP, P_CONTEXT, P_COUNT
 };
 static const char *const names[P_COUNT] = {
 	[P_METHOD] = "REQUEST_METHOD",
@@ -37,6 +37,7 @@ static const char *const names[P_COUNT] = {
 	[P_XFF] = "HTTP_X_FORWARDED_FOR",
 	[P_FORWARDED] = "HTTP_FORWARDED",
 	[P_REAL_IP] = "HTTP_X_REAL_IP",
+	[P_CONTEXT] = "CONTEXT_DOCUMENT_ROOT",
 };
 
 static void
@@ -135,7 +136,9 @@ request_parse(char *const *envp, struct request *ret)
 	ret->origin = put(&at, p[P_ORIGIN], strlen(p[P_ORIGIN]));
 	ret->remote_addr = put(&at, p[P_ADDR], strlen(p[P_ADDR]));
 	ret->method = parse_method(p[P_METHOD]);
-	ret->is_apache = strncasecmp(p[P_SOFTWARE], "Apache", 6) == 0;
+	/* Its name can be hidden (mod_security); the other is Apache's alone. */
+	ret->is_apache = strncasecmp(p[P_SOFTWARE], "Apache", 6) == 0 ||
+	    p[P_CONTEXT][0] != '\0';
 	ret->is_forwarded = p[P_XFF][0] != '\0' ||
 	    p[P_FORWARDED][0] != '\0' || p[P_REAL_IP][0] != '\0';
 	return 0;

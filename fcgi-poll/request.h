@@ -33,7 +33,7 @@ struct request {
 	const char	*authorization;
 	const char	*origin;
 	const char	*remote_addr;
-	int		 is_apache;	/* by SERVER_SOFTWARE */
+	int		 is_apache;	/* every held request costs it a thread */
 	int		 is_forwarded;	/* a proxy says that it speaks for somebody else */
 	int		 is_too_large;	/* the body was not drained */
 	char		*block;

@@ -4,9 +4,7 @@
  *
  * Needs no token: front ends ask before they have one.
  */
-#include "app.h"
 #include "clock.h"
-#include "conf.h"
 #include "handler.h"
 #include "lease.h"
 #include "reply.h"
@@ -21,13 +19,12 @@ status_get(struct handler *h, const struct request *req, struct reply *rep,
 	int64_t beat = 0;
 	int is_alive, max_wait_s;
 
-	(void)req;
 	(void)ret_hold;
 	st = handler_store(h, rep);
 	if (st == NULL || handler_note(h, lease_last_beat(st, &beat), rep) < 0)
 		return;
 	is_alive = beat > clock_wall_ms() - ALIVE_MS;
-	max_wait_s = h->app->park != NULL ? h->app->conf->poll_max_wait_s : 0;
+	max_wait_s = handler_max_wait_s(h, req);
 	buf_addf(&rep->body, "{\"websocket_available\":%s,"
 	    "\"longpolling_available\":true,\"recommended\":\"%s\","
 	    "\"max_wait_s\":%d}", is_alive ? "true" : "false",

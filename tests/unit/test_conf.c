@@ -115,6 +115,7 @@ test_initial(void **state)
 	assert_int_equal(c.poll_threads, 4);
 	assert_int_equal(c.poll_max_wait_s, 25);
 	assert_int_equal(c.poll_max_held, 10000);
+	assert_int_equal(c.poll_apache_max_held, 0);
 	assert_string_equal(c.ws_listen, "127.0.0.1:8081");
 	assert_string_equal(c.ws_path, "/ws");
 	assert_int_equal(c.ws_origins.len, 0);
@@ -586,7 +587,8 @@ test_print(void **state)
 	    "jwt.issuer = i  #i\njwt.audience = \xc3\xa9\njwt.leeway_s = 2\n"
 	    "auth.provision = yes\nevents.keep_s = 3\nevents.keep_rows = 4\n"
 	    "poll.listen = [::1]:0\npoll.threads = 5\npoll.max_wait_s = 6\n"
-	    "poll.max_held = 7\nws.listen = /w\nws.path = /x\n"
+	    "poll.max_held = 7\npoll.apache_max_held = 18\n"
+	    "ws.listen = /w\nws.path = /x\n"
 	    "ws.origins = http://a https://b:1\nws.max_connections = 8\n"
 	    "ws.max_per_user = 9\nws.max_message = 1000\nws.ping_s = 11\n"
 	    "ws.hangup_s = 12\ncors.origins = *\nprivacy.share_email = yes\n"

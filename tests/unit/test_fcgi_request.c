@@ -92,6 +92,8 @@ test_flags(void **state)
 		{ { "REQUEST_METHOD=GET", NULL }, 0, 0 },
 		{ { "REQUEST_METHOD=GET", "SERVER_SOFTWARE=Apache/2.4.62",
 		    NULL }, 1, 0 },
+		{ { "REQUEST_METHOD=GET", "SERVER_SOFTWARE=hidden",
+		    "CONTEXT_DOCUMENT_ROOT=/var/www", NULL }, 1, 0 },
 		{ { "REQUEST_METHOD=GET", "SERVER_SOFTWARE=nginx/1.22",
 		    "HTTP_X_FORWARDED_FOR=::1", NULL }, 0, 1 },
 		{ { "REQUEST_METHOD=GET", "HTTP_FORWARDED=for=a", NULL },
