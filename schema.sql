@@ -62,6 +62,23 @@ CREATE TABLE IF NOT EXISTS sw_leases (
 CREATE INDEX IF NOT EXISTS sw_leases_end ON sw_leases(ends_at);
 CREATE INDEX IF NOT EXISTS sw_leases_instance ON sw_leases(instance, ends_at);
 
+-- Messages that clients sent with a key (sends.h).  id is that of the message's event, so
+-- that it is the time as well.  digest is of the body.
+CREATE TABLE IF NOT EXISTS sw_sends (
+	id		INTEGER PRIMARY KEY,
+	user_id		TEXT NOT NULL,
+	key		TEXT NOT NULL,
+	digest		INTEGER NOT NULL,
+	message_id	TEXT NOT NULL,
+	UNIQUE (user_id, key)
+);
+-- Users whose tokens are refused if they were issued up to then (revocation.h); Unix
+-- seconds.
+CREATE TABLE IF NOT EXISTS sw_revoked (
+	user_id		TEXT PRIMARY KEY,
+	revoked_at	INTEGER NOT NULL
+) WITHOUT ROWID;
+
 -- The site's tables, as the reference site has them.
 CREATE TABLE IF NOT EXISTS users (
 	id		TEXT PRIMARY KEY DEFAULT (lower(hex(randomblob(16)))),
@@ -430,5 +447,6 @@ BEGIN
 END;
 
 --[version]
-INSERT INTO sw_meta(key, value) SELECT 'version', '1'
+INSERT INTO sw_meta(key, value) SELECT 'version', '2'
 	WHERE NOT EXISTS (SELECT 1 FROM sw_meta WHERE key = 'version');
+UPDATE sw_meta SET value = '2' WHERE key = 'version' AND CAST(value AS INTEGER) < 2;

@@ -14,6 +14,7 @@
 
 #include "buf.h"
 #include "err.h"
+#include "log.h"
 #include "schema.h"
 #include "store_impl.h"
 
@@ -72,6 +73,13 @@ static const struct need needs[] = {
 	{ "sw_private_rooms", "room_id", NULL },
 	{ "sw_instances", "seen_at", NULL },
 	{ "sw_leases", "ends_at", NULL },
+	{ "sw_sends", "id", NULL },
+	{ "sw_sends", "user_id", NULL },
+	{ "sw_sends", "key", NULL },
+	{ "sw_sends", "digest", NULL },
+	{ "sw_sends", "message_id", NULL },
+	{ "sw_revoked", "user_id", NULL },
+	{ "sw_revoked", "revoked_at", NULL },
 };
 
 /* A trigger or index of ours and the table where it must be. */
@@ -503,8 +511,9 @@ schema_install(struct store *st, char *why, size_t size)
 	return n;
 }
 
-int
-schema_init(struct store *st, int *ret_made, char *why, size_t size)
+/* The same in a transaction of its own. */
+static int
+schema_install_all(struct store *st, char *why, size_t size)
 {
 	int rc, began = 0, made;
 
@@ -513,8 +522,33 @@ schema_init(struct store *st, int *ret_made, char *why, size_t size)
 		return schema_why_store(st, why, size, rc);
 	made = schema_install(st, why, size);
 	rc = store_leave(st, began, made);
-	if (rc < 0)
-		return made < 0 ? made : schema_why_store(st, why, size, rc);
+	return rc < 0 && made >= 0 ? schema_why_store(st, why, size, rc) : rc;
+}
+
+/* Brings a schema of an older version up to ours. */
+static int
+schema_upgrade(struct store *st, char *why, size_t size)
+{
+	int version, made;
+
+	version = schema_look_version(st, why, size);
+	if (version <= 0 || version == SCHEMA_VERSION)
+		return version < 0 ? version : 0;
+	made = schema_install_all(st, why, size);
+	if (made > 0)
+		log_info("schema upgraded from=%d to=%d path=%s", version,
+		    SCHEMA_VERSION, store_path(st));
+	return made < 0 ? made : 0;
+}
+
+int
+schema_init(struct store *st, int *ret_made, char *why, size_t size)
+{
+	int rc, made;
+
+	made = schema_install_all(st, why, size);
+	if (made < 0)
+		return made;
 	rc = schema_open_views(st);
 	if (rc < 0)
 		return schema_why_store(st, why, size, rc);
@@ -529,6 +563,9 @@ schema_repair(struct store *st, int *ret_made, char *why, size_t size)
 	const char *name;
 	int rc, owns, began = 0, made = 0;
 
+	rc = schema_upgrade(st, why, size);
+	if (rc < 0)
+		return rc;
 	owns = schema_check_base(st, why, size);
 	if (owns < 0)
 		return owns;

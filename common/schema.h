@@ -23,7 +23,7 @@
 
 #include "attr.h"
 
-#define SCHEMA_VERSION	1
+#define SCHEMA_VERSION	2
 
 struct store;
 
@@ -42,9 +42,10 @@ int	 schema_check(struct store *st, char *why, size_t size) ATTR_MUST_CHECK;
 
 /*
  * Puts back triggers and indexes of ours that a migration of the site dropped or
- * took along with a renamed table, and our copy of which rooms are private;
- * *ret_made is how many.  Takes the write lock only where something is missing.
- * ERR_SCHEMA: a table or column itself is missing now; ERR_BUSY.
+ * took along with a renamed table, and our copy of which rooms are private; brings a
+ * schema of an older version up to ours, as schema_init() would, and logs that.
+ * *ret_made is how many objects were made.  Takes the write lock only where something
+ * is missing.  ERR_SCHEMA: a table or column itself is missing now; ERR_BUSY.
  */
 int	 schema_repair(struct store *st, int *ret_made, char *why, size_t size)
 	    ATTR_MUST_CHECK;

@@ -191,7 +191,7 @@ test_new_file(void **state)
 	assert_string_equal(ask(s.db, "SELECT type || user_id FROM events"),
 	    "LOG_CREATED");
 	assert_string_equal(ask(s.db, "SELECT value FROM sw_meta "
-	    "WHERE key = 'version'"), "1");
+	    "WHERE key = 'version'"), "2");
 	/* Any program may insert without an id. */
 	site_run(&s, "INSERT INTO users(name) VALUES ('a');"
 	    "INSERT INTO rooms(name) VALUES ('r');"
@@ -331,9 +331,9 @@ test_versions(void **state)
 	(void)state;
 	site_open(&s, "");
 	install(&s);
-	site_run(&s, "UPDATE sw_meta SET value = '2' WHERE key = 'version'");
+	site_run(&s, "UPDATE sw_meta SET value = '3' WHERE key = 'version'");
 	assert_int_equal(init(&s, &made, why, sizeof(why)), ERR_SCHEMA);
-	assert_non_null(strstr(why, "version 2"));
+	assert_non_null(strstr(why, "version 3"));
 	assert_int_equal(schema_check(s.st, why, sizeof(why)), ERR_SCHEMA);
 	assert_int_equal(schema_repair(s.st, &made, why, sizeof(why)), ERR_SCHEMA);
 	assert_int_equal(store_open(&s.conf, STORE_SERVE, &st, why, sizeof(why)),
@@ -342,6 +342,60 @@ test_versions(void **state)
 	site_run(&s, "DELETE FROM sw_meta WHERE key = 'version'");
 	assert_int_equal(schema_check(s.st, why, sizeof(why)), ERR_SCHEMA);
 	assert_non_null(strstr(why, "sidewire init"));
+	site_close(&s);
+}
+
+/* What version 1 had not. */
+static const char to_version_1[] =
+	"DROP TABLE sw_sends; DROP TABLE sw_revoked;"
+	"UPDATE sw_meta SET value = '1' WHERE key = 'version';";
+
+/* A database of the version before is brought up to date, by init and by a service. */
+static void
+test_upgrade(void **state)
+{
+	struct store *st = NULL;
+	struct site s;
+	char why[512] = "";
+	int i, made = -1;
+
+	(void)state;
+	site_open(&s, "");
+	install(&s);
+	site_run(&s, "INSERT INTO users(id) VALUES ('a'); INSERT INTO rooms(id) "
+	    "VALUES ('r'); INSERT INTO messages(id, room_id, sender_id) "
+	    "VALUES ('m', 'r', 'a')");
+	for (i = 0; i < 2; i++) {
+		site_run(&s, to_version_1);
+		assert_int_equal(schema_check(s.st, why, sizeof(why)),
+		    ERR_SCHEMA);
+		assert_non_null(strstr(why, "version 1"));
+		if (i == 0) {
+			assert_int_equal(init(&s, &made, why, sizeof(why)), 0);
+			assert_true(made > 0);
+		} else {
+			assert_int_equal(store_open(&s.conf, STORE_SERVE, &st,
+			    why, sizeof(why)), 0);
+			store_close(st);
+		}
+		assert_int_equal(schema_check(s.st, why, sizeof(why)), 0);
+		assert_string_equal(ask(s.db, "SELECT value FROM sw_meta "
+		    "WHERE key = 'version'"), "2");
+		assert_string_equal(ask(s.db, "SELECT count(*) FROM events"),
+		    "4");
+		site_run(&s, "INSERT INTO sw_sends VALUES (1, 'a', 'k', 2, 'm');"
+		    "INSERT INTO sw_revoked VALUES ('a', 3)");
+	}
+	assert_int_equal(init(&s, &made, why, sizeof(why)), 0);
+	assert_int_equal(made, 0);
+	/* While the site writes, nothing is half done. */
+	site_run(&s, to_version_1);
+	site_run(&s, "BEGIN IMMEDIATE");
+	assert_int_equal(store_open(&s.conf, STORE_SERVE, &st, why,
+	    sizeof(why)), ERR_BUSY);
+	site_run(&s, "COMMIT");
+	assert_string_equal(ask(s.db, "SELECT count(*) FROM sqlite_master "
+	    "WHERE name IN ('sw_sends', 'sw_revoked')"), "0");
 	site_close(&s);
 }
 
@@ -709,6 +763,7 @@ main(void)
 		cmocka_unit_test(test_lacks),
 		cmocka_unit_test(test_lacks_cure),
 		cmocka_unit_test(test_versions),
+		cmocka_unit_test(test_upgrade),
 		cmocka_unit_test(test_busy),
 		cmocka_unit_test(test_emptied),
 		cmocka_unit_test(test_rebuild),
