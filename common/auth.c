@@ -310,6 +310,8 @@ read_times(struct json_object *claims, struct auth_claims *ret,
 		return "The token's nbf claim is not a number.";
 	if (get_time(claims, "iat", 1, &iat) == ERR_INVAL)
 		return "The token's iat claim is not a number.";
+	ret->issued_at_s = AUTH_NOT_ISSUED;
+	(void)get_time(claims, "iat", 0, &ret->issued_at_s);	/* or it is absent */
 	*ret_not_before = nbf > iat ? nbf : iat;
 	return NULL;
 }

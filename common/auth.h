@@ -24,6 +24,7 @@
 #define AUTH_MAX_SCOPE	256
 #define AUTH_MAX_NAME	256
 #define AUTH_MAX_AVATAR	2048
+#define AUTH_NOT_ISSUED	INT64_MIN
 #define AUTH_MIN_HMAC	32	/* bytes of an HMAC key (RFC 7518 section 3.2) */
 
 struct conf;
@@ -32,6 +33,7 @@ struct auth;
 struct auth_claims {
 	char	user_id[AUTH_MAX_USER + 1];	/* sub; integers printed in decimal */
 	int64_t	expires_at_s;			/* exp, Unix seconds (fractions cut) */
+	int64_t	issued_at_s;			/* iat, the same; AUTH_NOT_ISSUED where absent */
 	char	scope[AUTH_MAX_SCOPE + 1];	/* "" where absent; space-separated (RFC 8693 4.2) */
 	char	name[AUTH_MAX_NAME + 1];	/* for auth.provision; "" where absent */
 	char	avatar[AUTH_MAX_AVATAR + 1];

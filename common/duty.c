@@ -11,6 +11,7 @@
 #include "eventlog.h"
 #include "notify.h"
 #include "presence.h"
+#include "sends.h"
 #include "shm.h"
 #include "stats.h"
 #include "writer.h"
@@ -25,7 +26,8 @@ struct duty {
 	struct presence		*presence;
 	_Atomic int		 is_pruning;	/* the job is the writer's */
 	_Atomic int		 is_behind;	/* the last batch was a full one */
-	int			 removed;	/* writer's thread */
+	int			 removed;	/* writer's thread: events */
+	int			 forgotten;	/* writer's thread: keys */
 	int64_t			 prune_ms, reap_ms, presence_ms;	/* when next */
 	int64_t			 watchdog_ms;
 	int64_t			 watchdog_period_ms;	/* 0: nobody asks */
@@ -35,12 +37,20 @@ static int
 run_prune(struct writer_job *job, struct store *st)
 {
 	struct duty *d = (struct duty *)job;
+	int64_t now_us = clock_wall_us();
 	int rc;
 
-	rc = eventlog_prune(st, clock_wall_us(), d->conf->events_keep_s,
+	d->removed = d->forgotten = 0;
+	rc = eventlog_prune(st, now_us, d->conf->events_keep_s,
 	    d->conf->events_keep_rows, DUTY_PRUNE_ROWS);
-	d->removed = rc > 0 ? rc : 0;
-	return rc;
+	if (rc < 0)
+		return rc;
+	d->removed = rc;
+	rc = sends_prune(st, now_us - SENDS_KEEP_S * 1000000LL, DUTY_PRUNE_ROWS);
+	if (rc < 0)
+		return rc;
+	d->forgotten = rc;
+	return 0;
 }
 
 static void
@@ -48,10 +58,12 @@ done_prune(struct writer_job *job, int err)
 {
 	struct duty *d = (struct duty *)job;
 
-	if (err == 0)
+	if (err == 0) {
 		stats_add(d->shm, STATS_pruned, (uint64_t)d->removed);
-	atomic_store(&d->is_behind,
-	    err == 0 && d->removed >= DUTY_PRUNE_ROWS);
+		stats_add(d->shm, STATS_sends_pruned, (uint64_t)d->forgotten);
+	}
+	atomic_store(&d->is_behind, err == 0 &&
+	    (d->removed >= DUTY_PRUNE_ROWS || d->forgotten >= DUTY_PRUNE_ROWS));
 	atomic_store(&d->is_pruning, 0);
 }
 

@@ -1,6 +1,6 @@
 /*
- * duty - what a service does now and then beside serving: pruning the log, clearing
- * what dead processes left in shared memory, presence, the supervisor's watchdog.
+ * duty - what a service does now and then beside serving: pruning the log and the keys
+ * of sends, clearing what dead processes left in shared memory, presence, the supervisor's watchdog.
  *
  * Threads: that of the service's loop; what writes goes through the writer.
  */
@@ -12,7 +12,7 @@
 #include "attr.h"
 
 #define DUTY_PRUNE_MS	60000	/* between two looks */
-#define DUTY_PRUNE_ROWS	500	/* removed in one transaction, for the site waits for it */
+#define DUTY_PRUNE_ROWS	500	/* of each, removed in one transaction, for the site waits for it */
 #define DUTY_SOON_MS	1000	/* until the next batch, while there is more */
 
 struct conf;

@@ -67,6 +67,7 @@ event_new(int64_t id, const char *type, const char *room_id,
 	ev->user_id = put_string(&at, user_id);
 	ev->actor_id = put_string(&at, actor_id);
 	ev->entity_id = put_string(&at, entity_id);
+	ev->self_id = ev->entity_id;
 	*ret = ev;
 	return 0;
 }
@@ -138,8 +139,8 @@ event_set_text(struct event *ev, const char *wire_type, const char *payload,
 const char *
 event_get_text(const struct event *ev, const char *user_id, size_t *ret_len)
 {
-	if (ev->self != NULL && ev->entity_id != NULL && user_id != NULL
-	    && strcmp(ev->entity_id, user_id) == 0) {
+	if (ev->self != NULL && ev->self_id != NULL && user_id != NULL
+	    && strcmp(ev->self_id, user_id) == 0) {
 		*ret_len = ev->self_len;
 		return ev->self;
 	}

@@ -6,8 +6,9 @@
  * process for all receivers, with EVENT_PRE free bytes in front of it, where a
  * transport may put its framing.
  *
- * The text that the user meant himself gets may differ (e-mail, favourites,
- * blocks): then self is set and is for the user named by self_id alone.
+ * The text that one user gets may differ, the user meant himself (e-mail, favourites,
+ * blocks) or the sender of a message (its key): then self is set and is for the user
+ * named by self_id alone.
  * Threads: the count is not atomic; an event belongs to the thread that made it.
  */
 #ifndef EVENT_H
@@ -39,8 +40,9 @@ struct event {
 	char		*text;		/* {"type":...,"payload":...,"timestamp":...}; NULL: nothing
 					 * to deliver (what it was about is gone) */
 	size_t		 text_len;	/* bytes */
-	char		*self;		/* the same, for entity_id's own eyes; NULL: as text */
+	char		*self;		/* the same, for self_id's eyes; NULL: as text */
 	size_t		 self_len;
+	const char	*self_id;	/* one of the strings above; entity_id at first */
 	unsigned	 refs;
 };
 
@@ -61,7 +63,7 @@ void	 event_unref(struct event *ev);		/* NULL is fine */
 int	 event_set_text(struct event *ev, const char *wire_type, const char *payload,
 	    size_t len, int is_self) ATTR_MUST_CHECK;
 
-/* The text for user (an id): self text where the event is about him and has one.  NULL: nothing. */
+/* The text for user (an id): the self text where there is one and it is his.  NULL: nothing. */
 const char *event_get_text(const struct event *ev, const char *user_id, size_t *ret_len);
 
 /* Appends {"type":...,"payload":{...},"timestamp":"..."}; payload is a JSON object's text. */

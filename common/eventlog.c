@@ -109,9 +109,8 @@ eventlog_is_same(struct store *st, int64_t pos)
 	return rc < 0 ? rc : is_same != 0;
 }
 
-/* The position of a message: its newest NEW_MESSAGE.  1, or 0: none. */
-static int
-find_message(struct store *st, const char *id, int64_t *ret)
+int
+eventlog_find_message(struct store *st, const char *id, int64_t *ret)
 {
 	sqlite3_stmt *stmt;
 	int rc;
@@ -157,7 +156,7 @@ resolve(struct store *st, const struct query *q, int64_t *ret_pos,
 	}
 	if (id != NULL && *id != '\0') {
 		rc = clock_parse_pos(id, strlen(id), &pos) == 0
-		    ? 1 : find_message(st, id, &pos);
+		    ? 1 : eventlog_find_message(st, id, &pos);
 		if (rc < 0)
 			return rc;
 		if (rc == 1)
@@ -245,15 +244,15 @@ build_text(struct walk *w, struct event *ev, sqlite3_stmt *row, int is_self)
 static int
 build_texts(struct walk *w, struct event *ev, sqlite3_stmt *row)
 {
-	int rc, is_personal, is_mine;
+	const char *self = NULL;
+	int rc;
 
-	is_personal = sqlite3_column_type(row, COL_PAYLOAD) == SQLITE_NULL
-	    && payload_is_personal(ev);
-	is_mine = is_personal
-	    && (w->user == NULL || strcmp(ev->entity_id, w->user) == 0);
-	if (is_mine) {
+	if (sqlite3_column_type(row, COL_PAYLOAD) == SQLITE_NULL)
+		self = payload_self_id(ev);
+	if (self != NULL && (w->user == NULL || strcmp(self, w->user) == 0)) {
+		ev->self_id = self;
 		rc = build_text(w, ev, row, 1);
-		if (rc < 0 || w->user != NULL)
+		if (rc < 0 || (w->user != NULL && ev->self != NULL))
 			return rc;
 	}
 	return build_text(w, ev, row, 0);

@@ -41,6 +41,10 @@ typedef int eventlog_each_fn(struct event *ev, void *arg);
 /* Position of the newest row, 0 in an empty log. */
 int	 eventlog_head(struct store *st, int64_t *ret) ATTR_MUST_CHECK;
 
+/* The position of a message: its newest NEW_MESSAGE.  1, or 0: none. */
+int	 eventlog_find_message(struct store *st, const char *id, int64_t *ret)
+	    ATTR_MUST_CHECK;
+
 /*
  * Whether pos, once the newest row, is still in the log, or was pruned with all that is older:
  * 1; 0: the log is another one than then (a backup was restored in place).

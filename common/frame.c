@@ -25,7 +25,9 @@ static const struct {
 	{ "ping", FRAME_PING },
 	{ "auth", FRAME_AUTH },
 	{ "subscribe", FRAME_SUBSCRIBE },
-	{ "bye", FRAME_BYE }
+	{ "bye", FRAME_BYE },
+	{ "send", FRAME_SEND },
+	{ "typing", FRAME_TYPING }
 };
 
 /*
@@ -131,8 +133,9 @@ has_bare_word(const char *s, size_t len)
 	return 0;
 }
 
-static int
-parse_json(const char *text, size_t len, struct json_object **ret)
+int
+frame_parse_json(const char *text, size_t len, int depth,
+    struct json_object **ret)
 {
 	struct json_tokener *tok;
 	struct json_object *obj;
@@ -141,7 +144,7 @@ parse_json(const char *text, size_t len, struct json_object **ret)
 
 	if (len == 0 || len > INT32_MAX || memchr(text, '\0', len) != NULL)
 		return ERR_INVAL;
-	tok = json_tokener_new_ex(FRAME_MAX_DEPTH);
+	tok = json_tokener_new_ex(depth);
 	if (tok == NULL)
 		return ERR_NOMEM;
 	json_tokener_set_flags(tok,
@@ -153,7 +156,6 @@ parse_json(const char *text, size_t len, struct json_object **ret)
 	while (end < len && is_space(text[end]))
 		end++;
 	if (err != json_tokener_success || end != len ||
-	    !json_object_is_type(obj, json_type_object) ||
 	    has_bare_word(text, len)) {
 		json_object_put(obj);
 		return ERR_INVAL;
@@ -175,6 +177,23 @@ get_string(struct json_object *obj, const char *name, char **ret)
 	    strlen(json_object_get_string(v)) !=
 	    (size_t)json_object_get_string_len(v))
 		return 0;
+	copy = strdup(json_object_get_string(v));
+	if (copy == NULL)
+		return ERR_NOMEM;
+	*ret = copy;
+	return 1;
+}
+
+int
+frame_get_id(struct json_object *obj, const char *name, char **ret)
+{
+	struct json_object *v;
+	char *copy;
+
+	if (!json_object_is_type(obj, json_type_object) ||
+	    !json_object_object_get_ex(obj, name, &v) ||
+	    !json_object_is_type(v, json_type_int))
+		return get_string(obj, name, ret);
 	copy = strdup(json_object_get_string(v));
 	if (copy == NULL)
 		return ERR_NOMEM;
@@ -263,6 +282,87 @@ parse_ping(struct frame *f, const char *text, size_t len,
 }
 
 static int
+parse_room(struct frame *f, struct json_object *payload)
+{
+	int rc;
+
+	rc = frame_get_id(payload, "roomId", &f->room_id);
+	if (rc == 0 || (rc == 1 && (f->room_id[0] == '\0' ||
+	    strlen(f->room_id) > FRAME_MAX_ID)))
+		f->why = "The payload needs roomId, the id of a room.";
+	return rc < 0 ? rc : 0;
+}
+
+/* Absent, null, or 1 to FRAME_MAX_KEY bytes; f->key was set where it is that. */
+static int
+is_good_key(const struct frame *f, struct json_object *payload)
+{
+	struct json_object *v = NULL;
+
+	if (f->key != NULL)
+		return f->key[0] != '\0';
+	return !json_object_object_get_ex(payload, "key", &v) || v == NULL;
+}
+
+static int
+parse_message_type(struct frame *f, struct json_object *payload)
+{
+	struct json_object *v = NULL;
+	int rc;
+
+	if (!json_object_object_get_ex(payload, "type", &v) || v == NULL) {
+		f->message_type = strdup("text");
+		return f->message_type != NULL ? 0 : ERR_NOMEM;
+	}
+	rc = get_string(payload, "type", &f->message_type);
+	if (rc == 0 || (rc == 1 && (f->message_type[0] == '\0' ||
+	    strlen(f->message_type) > FRAME_MAX_TYPE)))
+		f->why = "type must be a text of 1 to 64 bytes.";
+	return rc < 0 ? rc : 0;
+}
+
+static int
+parse_send(struct frame *f, struct json_object *payload)
+{
+	int rc;
+
+	rc = parse_room(f, payload);
+	if (rc < 0 || f->why != NULL)
+		return rc;
+	if (!is_good_key(f, payload)) {
+		f->why = "key must be a text of 1 to 128 bytes.";
+		return 0;
+	}
+	rc = get_string(payload, "content", &f->content);
+	if (rc < 0)
+		return rc;
+	if (rc == 0 || f->content[0] == '\0') {
+		f->why = "The payload needs content, a text that is not empty.";
+		return 0;
+	}
+	f->content_len = strlen(f->content);
+	return parse_message_type(f, payload);
+}
+
+static int
+parse_typing(struct frame *f, struct json_object *payload)
+{
+	struct json_object *v;
+	int rc;
+
+	rc = parse_room(f, payload);
+	if (rc < 0 || f->why != NULL)
+		return rc;
+	if (!json_object_object_get_ex(payload, "on", &v) ||
+	    !json_object_is_type(v, json_type_boolean))
+		f->why = "The payload needs on: true or false.";
+	else
+		f->is_on = json_object_get_boolean(v);
+	return 0;
+}
+
+/* text NULL: it is of a list, and not wanted. */
+static int
 parse_payload(struct frame *f, const char *text, size_t len,
     struct json_object *obj)
 {
@@ -279,7 +379,8 @@ parse_payload(struct frame *f, const char *text, size_t len,
 	}
 	switch (f->type) {
 	case FRAME_PING:
-		return has ? parse_ping(f, text, len, payload) : 0;
+		return has && text != NULL ?
+		    parse_ping(f, text, len, payload) : 0;
 	case FRAME_AUTH:
 		rc = get_string(payload, "token", &f->token);
 		if (rc == 0)
@@ -287,6 +388,10 @@ parse_payload(struct frame *f, const char *text, size_t len,
 		return rc < 0 ? rc : 0;
 	case FRAME_SUBSCRIBE:
 		return parse_rooms(f, payload);
+	case FRAME_SEND:
+		return parse_send(f, payload);
+	case FRAME_TYPING:
+		return parse_typing(f, payload);
 	case FRAME_BYE:
 	case FRAME_UNKNOWN:
 		break;
@@ -294,35 +399,111 @@ parse_payload(struct frame *f, const char *text, size_t len,
 	return 0;
 }
 
-int
-frame_parse(const char *text, size_t len, struct frame *ret)
+/* text and len: as of parse_payload(). */
+static int
+read_frame(struct json_object *obj, const char *text, size_t len,
+    struct frame *ret)
 {
-	struct json_object *obj, *type;
+	struct json_object *type;
 	struct frame f;
 	size_t i;
 	int rc;
 
-	rc = parse_json(text, len, &obj);
-	if (rc < 0)
-		return rc;
-	if (!json_object_object_get_ex(obj, "type", &type) ||
-	    !json_object_is_type(type, json_type_string)) {
-		json_object_put(obj);
+	if (!json_object_is_type(obj, json_type_object) ||
+	    !json_object_object_get_ex(obj, "type", &type) ||
+	    !json_object_is_type(type, json_type_string))
 		return ERR_INVAL;
-	}
 	memset(&f, 0, sizeof(f));
 	for (i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
 		if (strcmp(json_object_get_string(type), types[i].name) == 0)
 			f.type = types[i].type;
 	}
 	rc = parse_payload(&f, text, len, obj);
-	json_object_put(obj);
 	if (rc < 0) {
 		frame_release(&f);
 		return rc;
 	}
 	*ret = f;
 	return 0;
+}
+
+int
+frame_parse(const char *text, size_t len, struct frame *ret)
+{
+	struct json_object *obj;
+	int rc;
+
+	rc = frame_parse_json(text, len, FRAME_MAX_DEPTH, &obj);
+	if (rc < 0)
+		return rc;
+	rc = read_frame(obj, text, len, ret);
+	json_object_put(obj);
+	return rc;
+}
+
+/* What is no frame stands in its place as one that cannot be served. */
+static int
+read_list(struct json_object *array, struct frame *list, size_t n)
+{
+	size_t i;
+	int rc;
+
+	for (i = 0; i < n; i++) {
+		rc = read_frame(json_object_array_get_idx(array, i), NULL, 0,
+		    &list[i]);
+		if (rc == ERR_INVAL)
+			list[i].why = "This is not a frame.";
+		else if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+int
+frame_parse_list(const char *text, size_t len, struct frame **ret,
+    size_t *ret_n, int *ret_is_list)
+{
+	struct json_object *obj;
+	struct frame *list;
+	size_t n = 1;
+	int rc, is_list;
+
+	rc = frame_parse_json(text, len, FRAME_MAX_DEPTH + 1, &obj);
+	if (rc < 0)
+		return rc;
+	is_list = json_object_is_type(obj, json_type_array);
+	if (is_list)
+		n = json_object_array_length(obj);
+	if (n > FRAME_MAX_LIST) {
+		json_object_put(obj);
+		return ERR_TOOBIG;
+	}
+	list = calloc(n + 1, sizeof(*list));
+	if (list == NULL)
+		rc = ERR_NOMEM;
+	else if (is_list)
+		rc = read_list(obj, list, n);
+	else
+		rc = read_frame(obj, NULL, 0, list);
+	json_object_put(obj);
+	if (rc < 0) {
+		frame_free_list(list, n);
+		return rc;
+	}
+	*ret = list;
+	*ret_n = n;
+	*ret_is_list = is_list;
+	return 0;
+}
+
+void
+frame_free_list(struct frame *list, size_t n)
+{
+	size_t i;
+
+	for (i = 0; list != NULL && i < n; i++)
+		frame_release(&list[i]);
+	free(list);
 }
 
 void
@@ -335,6 +516,9 @@ frame_release(struct frame *f)
 	free(f->rooms);
 	free(f->payload);
 	free(f->token);
+	free(f->room_id);
+	free(f->content);
+	free(f->message_type);
 	free(f->key);
 	memset(f, 0, sizeof(*f));
 }
@@ -391,8 +575,26 @@ frame_print_sync(struct buf *b, int64_t pos, const char *reset)
 }
 
 void
+frame_print_ack(struct buf *b, const char *key, const char *id, int64_t pos,
+    int is_duplicate)
+{
+	char at[CLOCK_POS_SIZE];
+
+	buf_adds(b, "{\"type\":\"ack\",\"payload\":{");
+	if (key != NULL) {
+		buf_adds(b, "\"key\":");
+		event_print_string(b, key, strlen(key));
+		buf_addc(b, ',');
+	}
+	buf_adds(b, "\"id\":");
+	event_print_string(b, id, strlen(id));
+	buf_addf(b, ",\"timestamp\":\"%s\",\"duplicate\":%s}}",
+	    clock_print_pos(pos, at), is_duplicate ? "true" : "false");
+}
+
+void
 frame_print_error(struct buf *b, enum problem problem, const char *detail,
-    const char *ref)
+    const char *ref, int64_t retry_ms)
 {
 	const struct problem_info *info;
 
@@ -408,7 +610,9 @@ frame_print_error(struct buf *b, enum problem problem, const char *detail,
 		buf_adds(b, ",\"ref\":");
 		event_print_string(b, ref, strlen(ref));
 	}
-	if (info->retry_after_s > 0)
-		buf_addf(b, ",\"retryAfterMs\":%d", info->retry_after_s * 1000);
+	if (retry_ms == 0)
+		retry_ms = info->retry_after_s * 1000LL;
+	if (retry_ms > 0)
+		buf_addf(b, ",\"retryAfterMs\":%lld", (long long)retry_ms);
 	buf_adds(b, "}}");
 }

@@ -15,14 +15,21 @@
 #include "err.h"
 #include "event.h"
 #include "payload.h"
+#include "sends.h"
 #include "store_impl.h"
+
+#define MAX_KEY		1024	/* bytes of a key in JSON */
 
 /* What a type of event is about. */
 struct kind {
 	const char	*type;
 	int		(*print)(struct store *st, const struct event *ev,
 			    int is_self, struct buf *b);
-	int		 is_user;	/* the whole user: differs for his own eyes */
+	enum {
+		SELF_NONE,
+		SELF_ENTITY,	/* the whole user: differs for his own eyes */
+		SELF_ACTOR	/* a message: its sender gets his key */
+	}		 self;
 };
 
 static int
@@ -181,6 +188,39 @@ tell_message(struct store *st, const struct event *ev, int is_self,
 	return rc;
 }
 
+/* ,"key":... for the sender's eyes; 0: he sent none. */
+static int
+add_key(struct store *st, const struct event *ev, struct buf *b)
+{
+	int rc;
+
+	buf_adds(b, ",\"key\":");
+	rc = sends_print_key(st, ev->id, ev->actor_id, b);
+	buf_addc(b, '}');
+	return rc;
+}
+
+static int
+tell_new_message(struct store *st, const struct event *ev, int is_self,
+    struct buf *b)
+{
+	struct buf key;
+	int rc;
+
+	if (!is_self)
+		return tell_message(st, ev, 0, b);
+	buf_init(&key, MAX_KEY);
+	rc = add_key(st, ev, &key);
+	if (rc == 1)
+		rc = tell_message(st, ev, 0, b);
+	if (rc == 1 && buf_err(&key) == 0) {
+		buf_cut(b, b->len - 1);		/* the brace */
+		buf_add(b, key.p, key.len);
+	}
+	buf_release(&key);
+	return rc;
+}
+
 static int
 tell_room(struct store *st, const struct event *ev, int is_self, struct buf *b)
 {
@@ -280,17 +320,17 @@ static const struct kind *
 kind_of(const char *type)
 {
 	static const struct kind kinds[] = {	/* the frequent ones first */
-		{ "NEW_MESSAGE", tell_message, 0 },
-		{ "USER_UPDATE", tell_user, 1 },
-		{ "USER_LEFT", tell_user_gone, 0 },
-		{ "MESSAGE_UPDATED", tell_message, 0 },
-		{ "MESSAGE_DELETED", tell_message_gone, 0 },
-		{ "ROOM_JOINED", tell_member, 0 },
-		{ "ROOM_LEFT", tell_member, 0 },
-		{ "ROOM_CREATED", tell_room, 0 },
-		{ "ROOM_UPDATED", tell_room, 0 },
-		{ "ROOM_DELETED", tell_room_gone, 0 },
-		{ "USER_JOINED", tell_user, 1 },
+		{ "NEW_MESSAGE", tell_new_message, SELF_ACTOR },
+		{ "USER_UPDATE", tell_user, SELF_ENTITY },
+		{ "USER_LEFT", tell_user_gone, SELF_NONE },
+		{ "MESSAGE_UPDATED", tell_message, SELF_NONE },
+		{ "MESSAGE_DELETED", tell_message_gone, SELF_NONE },
+		{ "ROOM_JOINED", tell_member, SELF_NONE },
+		{ "ROOM_LEFT", tell_member, SELF_NONE },
+		{ "ROOM_CREATED", tell_room, SELF_NONE },
+		{ "ROOM_UPDATED", tell_room, SELF_NONE },
+		{ "ROOM_DELETED", tell_room_gone, SELF_NONE },
+		{ "USER_JOINED", tell_user, SELF_ENTITY },
 	};
 	size_t i;
 
@@ -300,15 +340,17 @@ kind_of(const char *type)
 	return NULL;
 }
 
-int
-payload_is_personal(const struct event *ev)
+const char *
+payload_self_id(const struct event *ev)
 {
 	const struct kind *kind;
 
 	if (ev->entity_id == NULL)
-		return 0;
+		return NULL;
 	kind = kind_of(ev->type);
-	return kind != NULL && kind->is_user;
+	if (kind == NULL || kind->self == SELF_NONE)
+		return NULL;
+	return kind->self == SELF_ACTOR ? ev->actor_id : ev->entity_id;
 }
 
 int

@@ -26,15 +26,17 @@ struct store;
 
 /*
  * Appends the payload of ev: stored (len bytes) where the row has one, else what its
- * type says; is_self: as the user meant himself gets it.  1: it was appended; 0: there
- * is nothing to tell (what it was about is gone, stored is no JSON object, a type that
- * is the log's own); or an error.  What was appended before an error stays in b.
+ * type says; is_self: as the user gets it whom payload_self_id() names.  1: it was
+ * appended; 0: there is nothing to tell (what it was about is gone, stored is no JSON
+ * object, a type that is the log's own; is_self: he gets what all get); or an error.
+ * What was appended before an error stays in b.
  */
 int	 payload_print(struct store *st, const struct event *ev, const char *stored,
 	    size_t len, int is_self, struct buf *b) ATTR_MUST_CHECK;
 
-/* Non-zero if ev has another payload for the eyes of the user it is about. */
-int	 payload_is_personal(const struct event *ev);
+/* The user who may get another payload of ev than all others: whom it is about, or who sent
+ * the message; a string of ev's.  NULL: nobody. */
+const char *payload_self_id(const struct event *ev);
 
 /* The same from a row that has the columns of the statement EVENT_MESSAGE, EVENT_ROOM,
  * EVENT_USER first. */

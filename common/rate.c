@@ -61,3 +61,24 @@ rate_take(_Atomic uint64_t *bucket, int per_s, int burst, int64_t now_ms)
 	} while (!atomic_compare_exchange_weak(bucket, &word, next));
 	return 0;
 }
+
+int
+rate_is_news(_Atomic uint64_t *word, uint32_t what, int64_t span_ms,
+    int64_t now_ms)
+{
+	uint64_t have, next;
+	int64_t elapsed;
+
+	if (word == NULL)
+		return 1;
+	what = (what ^ what >> LEVEL_BITS) & LEVEL_MASK;
+	next = (uint64_t)now_ms << LEVEL_BITS | what;
+	have = atomic_load(word);
+	do {
+		elapsed = now_ms - (int64_t)(have >> LEVEL_BITS);
+		if (have != 0 && (have & LEVEL_MASK) == what &&
+		    elapsed > -SLACK_MS && elapsed < span_ms)
+			return 0;
+	} while (!atomic_compare_exchange_weak(word, &have, next));
+	return 1;
+}

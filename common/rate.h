@@ -19,4 +19,12 @@
  */
 int	 rate_take(_Atomic uint64_t *bucket, int per_s, int burst, int64_t now_ms);
 
+/*
+ * Whether something is said that was not said within the last span_ms: 1, and it is
+ * remembered.  what is a number for it, of which 24 bits count; word holds the last one
+ * and its time.  word NULL: everything is news.
+ */
+int	 rate_is_news(_Atomic uint64_t *word, uint32_t what, int64_t span_ms,
+	    int64_t now_ms);
+
 #endif

@@ -31,7 +31,7 @@
 #include "stats.h"
 
 #define MAGIC		0x6d68732d57537277ULL
-#define VERSION		1
+#define VERSION		2
 #define COUNTERS	120	/* room for; a longer stats.def does not compile */
 #define PROBES		16	/* rows looked at for one user */
 #define IDLE_S		60	/* a row untouched for longer may be given away */
@@ -67,8 +67,9 @@ struct shm_user {
 	_Atomic uint64_t	 bucket[2];
 	_Atomic int64_t		 renewed_ms;
 	_Atomic uint16_t	 connections[SHM_SIDECARS];
+	_Atomic uint64_t	 note;
 	_Atomic uint32_t	 seen_s;	/* monotonic, + 1; 0: being made */
-	uint8_t			 spare[12];
+	uint8_t			 spare[4];
 };
 
 struct map {
@@ -573,6 +574,7 @@ recycle(struct shm_user *u, uint64_t key, uint32_t now_s)
 	atomic_store(&u->bucket[0], 0);
 	atomic_store(&u->bucket[1], 0);
 	atomic_store(&u->renewed_ms, 0);
+	atomic_store(&u->note, 0);
 	atomic_store(&u->key, key);
 	return 1;
 }
@@ -702,6 +704,12 @@ _Atomic int64_t *
 shm_user_renewed(struct shm_user *u)
 {
 	return u == NULL ? NULL : &u->renewed_ms;
+}
+
+_Atomic uint64_t *
+shm_user_note(struct shm_user *u)
+{
+	return u == NULL ? NULL : &u->note;
 }
 
 _Atomic uint64_t *

@@ -59,6 +59,7 @@ int	 shm_reap(struct shm *shm);
 /* Words of the user's row, for rate.h and presence.h. */
 _Atomic uint64_t *shm_user_bucket(struct shm_user *u, int which);	/* 0 polls, 1 sends */
 _Atomic int64_t  *shm_user_renewed(struct shm_user *u);			/* Unix ms of the lease */
+_Atomic uint64_t *shm_user_note(struct shm_user *u);			/* of typing, rate_is_news() */
 
 /* Counters, indexed by enum stats (stats.h). */
 _Atomic uint64_t *shm_counter(struct shm *shm, int index);

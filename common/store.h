@@ -1,6 +1,6 @@
 /*
  * store - a handle on the database: open, transactions, errors.  SQLite ends in
- * the modules that share store_impl.h (store, schema, eventlog, site, lease) and
+ * the modules that share store_impl.h (store, schema, eventlog, site, sends ...) and
  * is never seen through their headers.
  *
  * Threads: a struct store belongs to one thread; open one per thread on the same

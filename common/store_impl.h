@@ -1,7 +1,7 @@
 /*
  * store_impl - what the modules behind the store share: the handle itself and its
  * prepared statements.  Included by store.c, schema.c, eventlog.c, eventlog_ends.c,
- * payload.c, site.c and lease.c alone, and never by a header.
+ * payload.c, site.c, sends.c, revocation.c and lease.c alone, and never by a header.
  *
  * Threads: as the store's.
  */

@@ -163,6 +163,7 @@ void
 tokencache_print(const struct tokencache_entry *entry, struct auth_claims *ret)
 {
 	ret->expires_at_s = entry->expires_at_s;
+	ret->issued_at_s = entry->issued_at_s;
 	memcpy(ret->user_id, entry->user_id, strlen(entry->user_id) + 1);
 	memcpy(ret->scope, entry->scope, strlen(entry->scope) + 1);
 	memcpy(ret->name, entry->name, strlen(entry->name) + 1);
@@ -192,6 +193,7 @@ make_entry(const char *token, size_t len, const struct auth_claims *claims,
 	entry->size = size;
 	entry->len = len;
 	entry->expires_at_s = claims->expires_at_s;
+	entry->issued_at_s = claims->issued_at_s;
 	memcpy(entry->token, token, len);
 	at = entry->token + len;
 	entry->user_id = put_string(&at, claims->user_id);

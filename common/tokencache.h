@@ -23,6 +23,7 @@ struct tokencache;
 
 struct tokencache_entry {
 	int64_t		 expires_at_s;
+	int64_t		 issued_at_s;
 	int64_t		 not_before_s;	/* the later of nbf and iat */
 	size_t		 size;		/* bytes of all, this struct included */
 	size_t		 len;		/* bytes of the token */

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "clock.h"
 #include "conf.h"
 #include "err.h"
 #include "log.h"
@@ -124,12 +125,16 @@ follow_file(struct writer *w)
 static int
 commit_batch(struct writer *w, int n)
 {
+	int64_t began_ms = clock_mono_ms();
 	int i, result, err;
 
 	err = follow_file(w);
 	if (err >= 0) {
 		err = try_batch(w, n);
-		if (err == ERR_BUSY)
+		/* Refused without having waited (a reader's turn to change the
+		 * journal), but who waits for us has not got for ever. */
+		if (err == ERR_BUSY && clock_mono_ms() - began_ms <
+		    w->conf->db_busy_ms / 2)
 			err = try_batch(w, n);
 		if (err < 0 && err != w->last_err)
 			log_warnx("commit failed jobs=%d error=%s: %s", n,
@@ -294,6 +299,7 @@ writer_put(struct writer *w, struct writer_job *job)
 		err = ERR_CLOSED;
 	} else if (w->n_waiting >= WRITER_MAX_JOBS) {
 		err = ERR_FULL;
+		stats_add(w->shm, STATS_writer_full, 1);
 	} else {
 		job->next = NULL;
 		*w->last = job;

@@ -49,6 +49,7 @@ clients_open(const struct clients_env *env, struct store *st, int64_t head,
 	c->env = *env;
 	c->store = st;
 	timers_init(&c->deadlines);
+	STAILQ_INIT(&c->sent);
 	rc = hub_new(&hub_ops, c, st, head, &c->hub);
 	if (rc < 0) {
 		free(c);
@@ -70,6 +71,7 @@ clients_close(struct clients *c)
 	if (c == NULL)
 		return;
 	provision_release(c);
+	sends_collect(c);		/* there is nobody to be answered */
 	hub_free(c->hub);
 	timers_release(&c->deadlines);
 	pthread_mutex_destroy(&c->lock);
@@ -144,6 +146,7 @@ void
 clients_collect(struct clients *c)
 {
 	provision_collect(c);
+	sends_collect(c);
 }
 
 void

@@ -439,6 +439,7 @@ session_free(struct session *s, int code)
 	timers_cancel(&c->deadlines, &s->deadline);
 	if (s->making != NULL)
 		s->making->session = NULL;
+	session_forget_sends(s);
 	if (s->prev != NULL)
 		s->prev->next = s->next;
 	else

@@ -31,6 +31,7 @@
 #define SESSION_NOTICE_S	60	/* auth_expiring is sent this long before exp */
 #define SESSION_STATE_MAX	(16 * 1024 * 1024)	/* bytes of the present state */
 #define SESSION_STATES_MAX	(128 * 1024 * 1024)	/* of all that are on their way */
+#define SESSION_SENDS_MAX	256	/* frames of one client on their way to the disk */
 #define SESSION_IP_SIZE		46	/* INET6_ADDRSTRLEN */
 
 #define SESSION_CLOSE_NORMAL	1000	/* RFC 6455 section 7.4.1 */

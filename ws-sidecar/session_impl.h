@@ -1,5 +1,5 @@
 /*
- * session_impl - what session.c, clients.c and provision.c share.  Included by them
+ * session_impl - what session*.c, clients.c and provision.c share.  Included by them
  * alone.
  *
  * Threads: the service thread, but for the fields under clients->lock.
@@ -8,6 +8,7 @@
 #define SESSION_IMPL_H
 
 #include <pthread.h>
+#include <sys/queue.h>
 
 #include "auth.h"
 #include "buf.h"
@@ -28,6 +29,10 @@ struct provision {			/* a user being made, see provision.c */
 	struct provision	*next;
 };
 
+struct frame;
+struct session_send;			/* a frame on its way, see session_send.c */
+STAILQ_HEAD(session_sent, session_send);
+
 enum session_state {
 	SESSION_WAITING,		/* for an auth frame */
 	SESSION_MAKING,			/* the writer makes the user */
@@ -44,6 +49,8 @@ struct session {
 	struct timer		 deadline;	/* the earliest of those below; may lag */
 	struct query		*wish;		/* cursors and rooms, until LIVE */
 	struct provision	*making;
+	LIST_HEAD(, session_send) sends;	/* n_sends that are not answered yet */
+	unsigned		 n_sends;
 	struct buf		 rx;		/* a message whose end has not come */
 	size_t			 rx_len;	/* bytes of the message so far */
 	struct buf		 control;	/* answers, framed */
@@ -87,6 +94,7 @@ struct clients {
 	int			 drain_code;	/* 0: serving */
 	pthread_mutex_t		 lock;
 	struct provision	*made;		/* {lock} finished, to be collected */
+	struct session_sent	 sent;		/* {lock} the same, in order */
 };
 
 /* session.c */
@@ -108,7 +116,8 @@ enum problem session_verify(struct session *s, const char *token, size_t len,
 int	 session_authenticate(struct session *s, const char *token, size_t len);
 void	 session_extend(struct session *s, int64_t expires_at_s);
 
-/* session_in.c */
+/* session_in.c.  session_answer() takes the content of text. */
+void	 session_answer(struct session *s, struct buf *text);
 void	 session_answer_expiring(struct session *s);
 
 /* session_out.c: appends text as one frame; the state of this moment, with its position. */
@@ -121,6 +130,12 @@ struct client_user *client_user_enter(struct clients *c, const char *user_id);
 void	 client_user_leave(struct clients *c, struct client_user *u, int is_bye);
 /* "retry=N", for a close that everybody gets at once. */
 void	 clients_print_retry(char *ret, size_t size);
+
+/* session_send.c: takes a frame of FRAME_SEND or FRAME_TYPING (its content) on its way. */
+void	 session_send(struct session *s, struct frame *f);
+/* The session ends: nobody waits for its answers. */
+void	 session_forget_sends(struct session *s);
+void	 sends_collect(struct clients *c);
 
 /* provision.c: hands the making of claims' user to the writer. */
 int	 provision_start(struct session *s, const struct auth_claims *claims)

@@ -13,8 +13,8 @@
 #include "session_impl.h"
 #include "stats.h"
 
-static void
-answer(struct session *s, struct buf *text)
+void
+session_answer(struct session *s, struct buf *text)
 {
 	if (buf_err(text) == 0)
 		session_frame(&s->control, text->p, text->len);
@@ -38,8 +38,8 @@ answer_error(struct session *s, enum problem problem, const char *detail,
 	if (!s->is_v1)
 		return;
 	buf_init(&text, 4096);
-	frame_print_error(&text, problem, detail, f->key);
-	answer(s, &text);
+	frame_print_error(&text, problem, detail, f->key, 0);
+	session_answer(s, &text);
 }
 
 void
@@ -49,7 +49,7 @@ session_answer_expiring(struct session *s)
 
 	buf_init(&text, 256);
 	frame_print_auth_expiring(&text, s->expires_at_s);
-	answer(s, &text);
+	session_answer(s, &text);
 }
 
 static void
@@ -59,7 +59,7 @@ answer_auth_ok(struct session *s)
 
 	buf_init(&text, 256);
 	frame_print_auth_ok(&text, s->expires_at_s);
-	answer(s, &text);
+	session_answer(s, &text);
 }
 
 static void
@@ -71,7 +71,7 @@ on_ping(struct session *s, const struct frame *f)
 		log_debug("[WebSocket] Heartbeat from user %s", s->user->id);
 	buf_init(&text, f->payload_len + 64);
 	frame_print_pong(&text, f->payload, f->payload_len);
-	answer(s, &text);
+	session_answer(s, &text);
 }
 
 /* The first one admits; auth_ok comes before what the client missed. */
@@ -143,7 +143,7 @@ on_bye(struct session *s)
 }
 
 static void
-dispatch_live(struct session *s, const struct frame *f)
+dispatch_live(struct session *s, struct frame *f)
 {
 	switch (f->type) {
 	case FRAME_PING:
@@ -164,6 +164,13 @@ dispatch_live(struct session *s, const struct frame *f)
 			return;
 		}
 		break;
+	case FRAME_SEND:
+	case FRAME_TYPING:
+		/* A legacy client may mean something of its own by that. */
+		if (!s->is_v1 && f->why != NULL)
+			break;
+		session_send(s, f);
+		return;
 	case FRAME_UNKNOWN:
 		break;
 	}

@@ -240,7 +240,7 @@ test('auth_expiring, then 1008 at exp; a legacy client gets the latter alone', a
 test('what this version does not serve is answered by an error frame', async (t) => {
 	const site = await startSite(t, only);
 	const s = await ready(site, 'alice');
-	for (const type of ['send', 'typing', 'unheard-of', 'pong', 'NEW_MESSAGE', '']) {
+	for (const type of ['ack', 'unheard-of', 'pong', 'NEW_MESSAGE', '']) {
 		s.send({ type, payload: { key: 'k-1', roomId: 'lobby', content: 'x' } });
 		const m = await s.next('error');
 		assert.deepEqual(Object.keys(m), ['type', 'payload']);
@@ -249,7 +249,7 @@ test('what this version does not serve is answered by an error frame', async (t)
 		assert.deepEqual(rest, { code: 'bad_request', status: 400, ref: 'k-1' });
 		assert.ok(title.length > 0 && detail.length > 0);
 	}
-	s.send({ type: 'typing' });
+	s.send({ type: 'error' });
 	assert.deepEqual(Object.keys((await s.next('error')).payload), ['code', 'status', 'title', 'detail']);
 	// Not JSON, no object, no type: ignored as ever.
 	for (const text of ['', 'x', '[]', '{}', '{"type":1}', '{"type":"ping"', '\ud800'])
@@ -264,8 +264,8 @@ test('a legacy client never gets any of this', async (t) => {
 	const s = await site.connect('alice', { direct: true });
 	for (const frame of [{ type: 'auth', payload: { token: site.token('bob') } }, { type: 'auth' },
 		{ type: 'subscribe', payload: { rooms: ['vault'] } }, { type: 'subscribe', payload: 7 },
-		{ type: 'send', payload: { key: 'k', roomId: 'lobby', content: 'x', type: 'text' } },
-		{ type: 'typing', payload: { roomId: 'lobby', on: true } }, { type: 'sync' }])
+		{ type: 'send', payload: { key: 'k', room: 'lobby', text: 'x' } }, { type: 'send' },
+		{ type: 'typing', roomId: 'lobby' }, { type: 'sync' }])
 		s.send(frame);
 	assert.deepEqual(await s.drain(), []);
 	await site.post('lobby', 'bob', 'not narrowed');

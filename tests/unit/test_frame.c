@@ -51,7 +51,7 @@ test_types(void **state)
 		{ " \n{ \"type\" : \"ping\" }\n ", FRAME_PING, 0 },
 		{ "{\"type\":\"bye\"}", FRAME_BYE, 0 },
 		{ "{\"type\":\"PING\"}", FRAME_UNKNOWN, 0 },
-		{ "{\"type\":\"send\",\"payload\":{}}", FRAME_UNKNOWN, 0 },
+		{ "{\"type\":\"send\",\"payload\":{}}", FRAME_SEND, 1 },
 		{ "{\"type\":\"auth\"}", FRAME_AUTH, 1 },
 		{ "{\"type\":\"auth\",\"payload\":[]}", FRAME_AUTH, 1 },
 		{ "{\"type\":\"auth\",\"payload\":{\"token\":1}}",
@@ -215,7 +215,7 @@ test_answers(void **state)
 	    "{\"timestamp\":\"2025-11-30T16:00:00.000123Z\","
 	    "\"reset\":\"ahead\"}}");
 	buf_reset(&b);
-	frame_print_error(&b, PROBLEM_RATE_LIMITED, "Say \"less\".", "k\n");
+	frame_print_error(&b, PROBLEM_RATE_LIMITED, "Say \"less\".", "k\n", 0);
 	assert_non_null(strstr(buf_str(&b), "{\"type\":\"error\",\"payload\":"
 	    "{\"code\":\"rate_limited\",\"status\":429,\"title\":"));
 	assert_non_null(strstr(buf_str(&b), "\"detail\":\"Say \\\"less\\\".\","

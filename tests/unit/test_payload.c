@@ -177,14 +177,16 @@ test_personal(void **state)
 {
 	static const struct {
 		const char	*type, *actor, *entity;
-		int		 want;
+		const char	*want;
 	} cases[] = {
-		{ "USER_UPDATE", "ann", "ann", 1 },
-		{ "USER_UPDATE", "ann", NULL, 0 },
-		{ "USER_JOINED", NULL, "ann", 1 },
-		{ "USER_LEFT", "ann", "ann", 0 },
-		{ "NEW_MESSAGE", "ann", "m1", 0 },
-		{ "weather", "ann", "ann", 0 },
+		{ "USER_UPDATE", "ann", "ben", "ben" },
+		{ "USER_UPDATE", "ann", NULL, NULL },
+		{ "USER_JOINED", NULL, "ann", "ann" },
+		{ "USER_LEFT", "ann", "ann", NULL },
+		{ "NEW_MESSAGE", "ann", "m1", "ann" },
+		{ "NEW_MESSAGE", NULL, "m1", NULL },
+		{ "MESSAGE_UPDATED", "ann", "m1", NULL },
+		{ "weather", "ann", "ann", NULL },
 	};
 	struct event *ev;
 	size_t i;
@@ -193,7 +195,10 @@ test_personal(void **state)
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		assert_int_equal(event_new(1, cases[i].type, NULL, NULL,
 		    cases[i].actor, cases[i].entity, &ev), 0);
-		assert_int_equal(payload_is_personal(ev), cases[i].want);
+		if (cases[i].want == NULL)
+			assert_null(payload_self_id(ev));
+		else
+			assert_string_equal(payload_self_id(ev), cases[i].want);
 		event_unref(ev);
 	}
 }

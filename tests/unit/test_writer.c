@@ -382,6 +382,7 @@ test_full(void **state)
 	}
 	init(&over, world, NOTHING, "over", 0);
 	assert_int_equal(writer_put(world->w, &over.job), ERR_FULL);
+	assert_int_equal(stats_get(world->shm, STATS_writer_full), 1);
 	set_open(world);
 	wait_done(world, WRITER_MAX_JOBS + 1);
 	assert_int_equal(world->n_good, WRITER_MAX_JOBS + 1);

@@ -1,0 +1,283 @@
+// `send`: by socket and by POST, acknowledged after the commit, safe to repeat by its key.
+
+import test, { describe } from 'node:test';
+import assert from 'node:assert/strict';
+import { freePort, startSite } from './lib/site.js';
+import { until } from './lib/deadline.js';
+import { metric } from './lib/metrics.js';
+
+const wsOnly = { poll: false, web: false };
+const POSITION = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/;
+const message = (payload) => ({ type: 'send', payload: { roomId: 'lobby', content: 'hello', ...payload } });
+const rows = (site, where = '1') => site.sql(
+	`SELECT count(*) FROM messages WHERE ${where}`).then(Number);
+
+async function v1(site, user, options = {}) {
+	const s = await site.connect(user, { direct: true, protocols: ['sidewire.v1'], ...options });
+	await s.until('sync');
+	return s;
+}
+
+// Sends a frame; its ack or error.
+async function ask(s, frame) {
+	s.send(frame);
+	for (;;) {
+		const m = await s.next('ack or error');
+		if (m.type === 'ack' || m.type === 'error')
+			return m;
+	}
+}
+
+// What the error of an answer says, without its words.
+function code(m) {
+	assert.equal(m.type, 'error', JSON.stringify(m));
+	assert.ok(m.payload.title && m.payload.detail);
+	return m.payload.code;
+}
+
+describe('by socket', { concurrency: 2 }, () => {
+	test('the ack comes after the commit and names message and place', async (t) => {
+		const site = await startSite(t, wsOnly);
+		const s = await v1(site, 'carol');
+		const ack = await ask(s, message({ key: 'k1', type: 'image' }));
+		assert.deepEqual(Object.keys(ack), ['type', 'payload']);
+		const { key, id, timestamp, duplicate, ...rest } = ack.payload;
+		assert.deepEqual({ key, duplicate, rest }, { key: 'k1', duplicate: false, rest: {} });
+		assert.match(timestamp, POSITION);
+		// Another program sees the row now.
+		assert.equal(await site.sql(`SELECT room_id, sender_id, sender_name, content, type
+			FROM messages WHERE id = '${id}'`), 'lobby|carol|Carol|hello|image');
+		const event = await s.until('NEW_MESSAGE');
+		assert.equal(event.timestamp, timestamp);
+		assert.equal(event.payload.id, id);
+		// Without a key there is none, and nothing is remembered.
+		const bare = await ask(s, message());
+		assert.deepEqual(Object.keys(bare.payload), ['id', 'timestamp', 'duplicate']);
+		assert.notEqual((await ask(s, message())).payload.id, bare.payload.id);
+		assert.equal(await site.sql('SELECT count(*) FROM sw_sends'), '1');
+		// A legacy client may send as well, and is answered.
+		const legacy = await site.connect('alice', { direct: true });
+		assert.equal((await ask(legacy, message({ key: 'k1' }))).payload.duplicate, false);
+		assert.equal(code(await ask(legacy, message({ roomId: 'attic' }))), 'not_found');
+		assert.equal(await metric(site, 'sends'), 4);
+		assert.equal(await metric(site, 'sends_refused'), 1);
+	});
+
+	test('rights are asked as for reading', async (t) => {
+		const site = await startSite(t, wsOnly);
+		const s = await v1(site, 'carol');
+		assert.equal(code(await ask(s, message({ roomId: 'attic', key: 'a' }))), 'not_found');
+		const denied = await ask(s, message({ roomId: 'vault', key: 'b' }));
+		assert.equal(code(denied), 'forbidden_room');
+		assert.equal(denied.payload.ref, 'b');
+		assert.equal(denied.payload.status, 403);
+		assert.equal(await rows(site), 0);
+		// Refused, nothing is remembered: as a member she may use the same key.
+		await site.sql("INSERT INTO room_members(room_id, user_id) VALUES ('vault', 'carol')");
+		const ack = await ask(s, message({ roomId: 'vault', key: 'b' }));
+		assert.equal(ack.type, 'ack');
+		// And has her answer again when she is out.
+		await site.sql("DELETE FROM room_members WHERE user_id = 'carol'");
+		assert.deepEqual(await ask(s, message({ roomId: 'vault', key: 'b' })),
+			{ type: 'ack', payload: { ...ack.payload, duplicate: true } });
+		assert.equal(code(await ask(s, message({ roomId: 'vault', key: 'c' }))), 'forbidden_room');
+		assert.equal(await rows(site), 1);
+	});
+
+	test('a key is one message of one user; another body is refused', async (t) => {
+		const site = await startSite(t, wsOnly);
+		const [carol, twin, bob] = [await v1(site, 'carol'), await v1(site, 'carol'), await v1(site, 'bob')];
+		const first = await ask(carol, message({ key: 'k', content: 'one' }));
+		for (const s of [carol, twin])
+			assert.deepEqual(await ask(s, message({ key: 'k', content: 'one' })),
+				{ type: 'ack', payload: { ...first.payload, duplicate: true } });
+		for (const other of [{ content: 'two' }, { content: 'one', type: 'image' }, { content: 'one', roomId: 'vault' }])
+			assert.equal(code(await ask(carol, message({ key: 'k', ...other }))), 'key_reused');
+		assert.equal((await ask(bob, message({ key: 'k', content: 'one' }))).payload.duplicate, false);
+		assert.equal(await rows(site), 2);
+		// A restarted sidecar knows it still.
+		await site.sidecar.stop();
+		await site.startSidecar();
+		assert.deepEqual(await ask(await v1(site, 'carol'), message({ key: 'k', content: 'one' })),
+			{ type: 'ack', payload: { ...first.payload, duplicate: true } });
+		assert.equal(await metric(site, 'sends_repeated'), 3);
+	});
+
+	test('the same key at the same moment over two sidecars is one message', async (t) => {
+		const site = await startSite(t, { ...wsOnly, conf: ['limit.send_per_s = 0'] });
+		const port = site.wsPort;
+		const other = await freePort();
+		await site.startSidecar({ env: { SIDEWIRE_WS_LISTEN: `127.0.0.1:${other}` } });
+		const sockets = [await v1(site, 'carol')];
+		site.wsPort = other;
+		sockets.push(await v1(site, 'carol'));
+		site.wsPort = port;
+		for (let i = 0; i < 20; i++) {
+			const answers = await Promise.all(sockets.map((s) => ask(s, message({ key: `k${i}` }))));
+			assert.equal(answers[0].payload.id, answers[1].payload.id);
+			assert.deepEqual(answers.map((a) => a.payload.duplicate).sort(), [false, true]);
+		}
+		assert.equal(await rows(site), 20);
+	});
+
+	test('keys are forgotten after a day, by whichever service looks', async (t) => {
+		const site = await startSite(t, { ...wsOnly, ws: false });
+		const ago = (s) => `CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER) * 1000 - ${s} * 1000000`;
+		await site.sql(`INSERT INTO sw_sends(id, user_id, key, digest, message_id) VALUES
+			(${ago(86401)}, 'carol', 'old', 1, 'm1'), (${ago(86300)}, 'carol', 'young', 1, 'm2')`);
+		await site.startSidecar();
+		await until(async () => await site.sql('SELECT group_concat(key) FROM sw_sends') === 'young', 'the old one goes');
+		assert.equal(await metric(site, 'sends_pruned'), 1);
+		const s = await v1(site, 'carol');
+		assert.equal((await ask(s, message({ key: 'old' }))).payload.duplicate, false);
+		assert.equal(code(await ask(s, message({ key: 'young' }))), 'key_reused');
+	});
+
+	test('the sender\'s own devices get the key, nobody else does', async (t) => {
+		const site = await startSite(t, wsOnly);
+		const [carol, phone, bob] = [await v1(site, 'carol'), await site.connect('carol', { direct: true }),
+			await v1(site, 'bob')];
+		const { payload: { timestamp } } = await ask(carol, message({ key: 'k "1"' }));
+		const mine = await phone.until('NEW_MESSAGE');
+		assert.equal(mine.payload.key, 'k "1"');
+		assert.deepEqual(await carol.until('NEW_MESSAGE'), mine);
+		const theirs = await bob.until('NEW_MESSAGE');
+		assert.equal('key' in theirs.payload, false);
+		assert.deepEqual({ ...theirs.payload, key: 'k "1"' }, mine.payload);
+		// Also to one who reads it from the log.
+		const before = { lastTimestamp: new Date(Date.parse(timestamp) - 1).toISOString() };
+		const late = await site.connect('carol', { direct: true, params: before });
+		assert.deepEqual(await late.until('NEW_MESSAGE'), mine);
+		// A message without one is the same for all.
+		await ask(bob, message({ content: 'bare' }));
+		assert.equal('key' in (await bob.until('NEW_MESSAGE', (m) => m.payload.content === 'bare')).payload, false);
+	});
+
+	test('what is not well formed or too long is refused, and nothing is written', async (t) => {
+		const site = await startSite(t, { ...wsOnly, conf: ['ws.max_message = 1000000', 'limit.send_per_s = 0'] });
+		const s = await v1(site, 'carol');
+		for (const payload of [undefined, null, 7, [], {}, { roomId: 'lobby' }, { content: 'x' },
+			{ roomId: '', content: 'x' }, { roomId: {}, content: 'x' }, { roomId: 'x'.repeat(257), content: 'x' },
+			{ roomId: 'lobby', content: '' }, { roomId: 'lobby', content: 1 }, { roomId: 'lobby', content: 'a\0b' },
+			{ roomId: 'lobby', content: 'x', key: '' }, { roomId: 'lobby', content: 'x', key: 1 },
+			{ roomId: 'lobby', content: 'x', key: 'k'.repeat(129) }, { roomId: 'lobby', content: 'x', type: '' },
+			{ roomId: 'lobby', content: 'x', type: 3 }, { roomId: 'lobby', content: 'x', type: 't'.repeat(65) }])
+			assert.equal(code(await ask(s, { type: 'send', payload })), 'bad_request', JSON.stringify(payload));
+		const long = await ask(s, message({ key: 'long', content: 'x'.repeat(131073) }));
+		assert.equal(code(long), 'too_large');
+		assert.equal(long.payload.ref, 'long');
+		// Numbers that no room can have; deep nesting; a name given twice.
+		assert.equal(code(await ask(s, '{"type":"send","payload":{"roomId":999999999999999999999999,"content":"x"}}')),
+			'not_found');
+		assert.equal(code(await ask(s, '{"type":"send","payload":{"roomId":1e400,"content":"x"}}')), 'bad_request');
+		s.send(`{"type":"send","payload":{"roomId":"lobby","content":"x","deep":${'['.repeat(40)}${']'.repeat(40)}}}`);
+		s.send(Buffer.from('{"type":"send","payload":{"roomId":"lobby","content":"x"}}'));
+		assert.deepEqual(await s.drain(), []);
+		assert.equal(await rows(site), 0);
+		const widest = await ask(s, message({ content: '\u{1f600}\n'.repeat(26000), key: 'k'.repeat(128), type: 't'.repeat(64) }));
+		assert.equal(widest.type, 'ack');
+		assert.equal((await s.until('NEW_MESSAGE')).payload.content.length, 26000 * 3);
+	});
+
+	test('limit.send_per_s counts a user over all of his sockets', async (t) => {
+		const site = await startSite(t, { ...wsOnly, conf: ['limit.send_per_s = 2'] });
+		const sockets = [await v1(site, 'carol'), await v1(site, 'carol')];
+		const answers = [];
+		for (let i = 0; i < 20; i++)
+			answers.push(await ask(sockets[i % 2], message({ key: `k${i}` })));
+		const refused = answers.filter((a) => a.type === 'error');
+		assert.ok(refused.length > 0 && refused.length <= 16);
+		for (const a of refused) {
+			assert.equal(code(a), 'rate_limited');
+			assert.ok(a.payload.retryAfterMs > 0 && a.payload.retryAfterMs <= 1000);
+		}
+		assert.equal(await rows(site), answers.length - refused.length);
+		assert.equal((await ask(await v1(site, 'bob'), message())).type, 'ack');
+		// After the time that was said it goes.
+		await until(async () => (await ask(sockets[0], message({ key: 'again' }))).type === 'ack', 'there is a token again');
+		assert.ok(await metric(site, 'rate_limited') >= refused.length);
+	});
+
+	test('while the site holds the lock: busy, and nothing is half done', async (t) => {
+		const site = await startSite(t, { ...wsOnly, conf: ['db.busy_ms = 300', 'limit.send_per_s = 0'] });
+		const s = await v1(site, 'carol');
+		const locker = site.start('locker', 'sqlite3', [site.db, '-cmd', 'BEGIN IMMEDIATE;', '-cmd',
+			"INSERT INTO messages(id, room_id, sender_id, content) VALUES ('site', 'lobby', 'bob', 'from the site');",
+			'-cmd', '.shell echo locked 1>&2'], { stdin: 'pipe' });
+		await locker.saw(/locked/);
+		const sent = [];
+		for (let i = 0; i < 5; i++)
+			s.send(message({ key: `k${i}`, content: `c${i}` }));
+		while (sent.length < 5)
+			sent.push(await s.until('error'));
+		assert.deepEqual(sent.map(code), Array(5).fill('busy'));
+		assert.deepEqual(sent.map((m) => m.payload.ref), ['k0', 'k1', 'k2', 'k3', 'k4']);
+		assert.ok(sent.every((m) => m.payload.status === 503 && m.payload.retryAfterMs === 1000));
+		// The socket goes on meanwhile, and when the lock is free so does all else.
+		s.send({ type: 'ping' });
+		await s.until('pong');
+		locker.child.stdin.end('COMMIT;\n.quit\n');
+		await locker.ended;
+		assert.equal(await rows(site), 1);
+		assert.equal(await site.sql('SELECT count(*) FROM sw_sends'), '0');
+		for (let i = 0; i < 5; i++)
+			assert.equal((await ask(s, message({ key: `k${i}`, content: `c${i}` }))).payload.duplicate, false);
+		assert.equal(await rows(site), 6);
+	});
+
+	test('many at once share commits, each with its own fate', async (t) => {
+		const site = await startSite(t, { ...wsOnly, conf: ['limit.send_per_s = 0', 'limit.frame_per_s = 0'] });
+		const sockets = await Promise.all(Array.from({ length: 20 }, (_, i) => v1(site, ['alice', 'bob', 'carol'][i % 3])));
+		const before = await metric(site, 'commits');
+		const want = new Map();
+		sockets.forEach((s, i) => {
+			for (let n = 0; n < 50; n++) {
+				const bad = n % 10 === 3;
+				s.send(message({ key: `${i}-${n}`, roomId: bad ? 'attic' : 'lobby', content: `${i}-${n}` }));
+				want.set(`${i}-${n}`, bad ? 'error' : 'ack');
+			}
+		});
+		await Promise.all(sockets.map(async (s, i) => {
+			for (let n = 0; n < 50; n++) {
+				let m;
+				do
+					m = await s.next('an answer');
+				while (m.type !== 'ack' && m.type !== 'error');
+				// In the order of asking.
+				assert.equal(m.payload.key ?? m.payload.ref, `${i}-${n}`);
+				assert.equal(m.type, want.get(`${i}-${n}`));
+			}
+		}));
+		assert.equal(await rows(site), 900);
+		assert.equal(Number(await site.sql('SELECT count(DISTINCT content) FROM messages')), 900);
+		assert.ok(await metric(site, 'commits') - before < 500, 'commits are shared');
+	});
+
+	test('killed in the middle: what was acknowledged is there, what is repeated exists once', async (t) => {
+		const site = await startSite(t, { ...wsOnly, conf: ['limit.send_per_s = 0', 'limit.frame_per_s = 0'] });
+		const acked = new Map();
+		const todo = new Set(Array.from({ length: 300 }, (_, i) => `m${i}`));
+		for (let round = 0; todo.size > 0; round++) {
+			const s = await v1(site, 'carol');
+			for (const key of todo)
+				s.send(message({ key, content: key }));
+			const kill = round < 3 ? 20 + round * 40 : Infinity;
+			try {
+				for (let n = 0; todo.size > 0; n++) {
+					const { payload } = await s.until('ack');
+					acked.set(payload.key, payload.id);
+					todo.delete(payload.key);
+					if (n === kill)
+						site.sidecar.kill('SIGKILL');
+				}
+			} catch (error) {
+				assert.match(error.message, /closed/);
+				await site.sidecar.ended;
+				await site.startSidecar();
+			}
+		}
+		assert.equal(await rows(site), 300);
+		for (const [key, id] of acked)
+			assert.equal(await rows(site, `id = '${id}' AND content = '${key}'`), 1);
+	});
+});
