@@ -69,6 +69,9 @@ rules() {
 		grep -q "\`$dir/\`" README.md || echo "README.md: $dir/ is not in the map"
 	done
 
+	# What is installed or built is not part of the tree, not even as a link.
+	git ls-files | grep -E '(^|/)node_modules(/|$)|^build(/|$)' | breach "must not be tracked"
+
 	# Manual pages; scripts.
 	for page in $(git ls-files '*.[1-8]'); do
 		mandoc -Tlint -Wwarning "$page"
