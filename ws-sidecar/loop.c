@@ -113,14 +113,18 @@ on_next(struct ev_loop *ev, ev_timer *w, int revents)
 	run_due(w->data);
 }
 
-/* Last of all in each turn: until when to sleep. */
+/* Last of all in each turn: what there is to write, and until when to sleep. */
 static void
 on_prepare(struct ev_loop *ev, ev_prepare *w, int revents)
 {
 	struct loop *l = w->data;
-	int64_t at_us = l->tail_us, now_us = clock_mono_us(), ms;
+	int64_t at_us, now_us, ms;
+	int is_busy;
 
 	(void)revents;
+	is_busy = server_write(l->env.server);
+	at_us = is_busy ? 0 : l->tail_us;
+	now_us = clock_mono_us();
 	ms = clients_next_ms(l->env.clients);
 	if (l->duty_ms < ms)
 		ms = l->duty_ms;

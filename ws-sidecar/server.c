@@ -2,9 +2,18 @@
  * server - the only file that knows libwebsockets (4.1.6 in Debian 12).
  *
  * What is particular about it:
- * - A session's frames are made in session_out.c and go out in one lws_write()
- *   as LWS_WRITE_HTTP, which on an established socket passes bytes through
- *   unframed; what the kernel does not take, the library keeps and sends first.
+ * - Writing goes past it.  Who has something to be sent waits in a queue of ours;
+ *   before the loop sleeps, each in turn has its bytes composed (session_out.c) in
+ *   a buffer that all share and sent by one send().  The library's way, a
+ *   callback when the socket is writable, takes four system calls and more for
+ *   the same.  What the kernel does not take is handed to the library by
+ *   lws_write() as LWS_WRITE_HTTP, which on an established socket passes bytes
+ *   through unframed: it keeps them and sends them before anything of its own,
+ *   and until it has, the connection does not queue.  So whole frames follow
+ *   each other whoever sends them.
+ * - A turn of the loop writes to a few hundred; then those who speak, connect or
+ *   commit have theirs, and who is still queued gets the newer events as well,
+ *   in the same send().
  * - It answers `Upgrade: h2c` on a plain port, and used memory after freeing it
  *   on an unknown Upgrade: so CONFIRM_UPGRADE refuses all but the literal
  *   "websocket", and does not look at `in`.
@@ -16,10 +25,13 @@
  *   that may overtake the frame.  So the frame is made here, and the peer's
  *   awaited (RFC 6455 section 7.1.1); session.c drops who does not send one.
  */
+#include <errno.h>
 #include <libwebsockets.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
 
 #include "buf.h"
 #include "clients.h"
@@ -35,6 +47,8 @@
 #define HEADER_MAX	16384	/* of one request: a token may have 8 KiB */
 #define OUT_MAX		(4 * 1024 * 1024)	/* an event; answers come to it */
 #define OUT_KEEP	(256 * 1024)		/* the buffer shrinks to this */
+#define SLICE		256	/* connections written to in a turn */
+#define SLICE_BYTES	(1024 * 1024)	/* about so much, if they are fewer */
 #define UNSENT_MAX	(128 * 1024)	/* in the kernel, for one */
 #define TIMEOUT_S	10	/* of a handshake, of a closing handshake */
 #define OP_CLOSE	0x88	/* FIN and the opcode */
@@ -49,16 +63,22 @@ struct server {
 	struct lws_context		*context;
 	struct lws_vhost		*vhost;
 	struct buf			 out;	/* of one at a time */
+	TAILQ_HEAD(, conn)		 queue;	/* who is to be written to */
 };
 
 /* The library's memory of a connection, zeroed by it. */
 struct conn {
-	struct lws	*wsi;
-	struct session	*session;
-	int		 close_code;		/* 0: stay */
-	int		 is_close_sent;
-	int		 peer_code;		/* of the peer's close frame */
-	char		 close_reason[64];
+	struct server		*server;
+	struct lws		*wsi;
+	struct session		*session;
+	TAILQ_ENTRY(conn)	 of_queue;
+	uint8_t			 is_queued;
+	uint8_t			 is_blocked;	/* the library has bytes to send first */
+	uint8_t			 is_over;	/* nothing of ours is sent any more */
+	uint8_t			 is_refused;	/* the library has a close frame to send */
+	uint16_t		 close_code;	/* 0: stay */
+	uint16_t		 peer_code;	/* of the peer's close frame */
+	char			 close_reason[64];
 };
 
 static int callback(struct lws *, enum lws_callback_reasons, void *, void *,
@@ -79,8 +99,26 @@ want_write(void *arg)
 {
 	struct conn *conn = arg;
 
-	/* It fails on closed ones. */
-	(void)lws_callback_on_writable(conn->wsi);
+	if (conn->is_queued || conn->is_blocked || conn->is_over)
+		return;
+	conn->is_queued = 1;
+	TAILQ_INSERT_TAIL(&conn->server->queue, conn, of_queue);
+}
+
+static void
+unqueue(struct conn *conn)
+{
+	if (conn->is_queued)
+		TAILQ_REMOVE(&conn->server->queue, conn, of_queue);
+	conn->is_queued = 0;
+}
+
+/* Sends nothing of ours any more. */
+static void
+silence(struct conn *conn)
+{
+	conn->is_over = 1;
+	unqueue(conn);
 }
 
 static void
@@ -88,7 +126,7 @@ close_conn(void *arg, int code, const char *reason)
 {
 	struct conn *conn = arg;
 
-	conn->close_code = code;
+	conn->close_code = (uint16_t)code;
 	(void)snprintf(conn->close_reason, sizeof(conn->close_reason), "%s",
 	    reason);
 	want_write(conn);
@@ -99,6 +137,7 @@ kill_conn(void *arg)
 {
 	struct conn *conn = arg;
 
+	silence(conn);
 	lws_set_timeout(conn->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
 	lws_cancel_service(lws_get_context(conn->wsi));
 }
@@ -298,6 +337,7 @@ on_established(struct server *srv, struct lws *wsi, struct conn *conn)
 	if (get_query(wsi, &q, &why) < 0)
 		return -1;
 	memset(conn, 0, sizeof(*conn));
+	conn->server = srv;
 	conn->wsi = wsi;
 	req.authorization = header(wsi, WSI_TOKEN_HTTP_AUTHORIZATION,
 	    authorization, sizeof(authorization));
@@ -313,7 +353,7 @@ on_established(struct server *srv, struct lws *wsi, struct conn *conn)
 
 /* A close frame: code and reason (RFC 6455 section 5.5.1). */
 static void
-add_close(struct conn *conn, struct buf *out)
+add_close(const struct conn *conn, struct buf *out)
 {
 	size_t len = strlen(conn->close_reason);
 
@@ -322,31 +362,138 @@ add_close(struct conn *conn, struct buf *out)
 	buf_addc(out, (char)(conn->close_code >> 8));
 	buf_addc(out, (char)(conn->close_code & 0xff));
 	buf_add(out, conn->close_reason, len);
-	conn->is_close_sent = 1;
 }
 
-static int
-on_writeable(struct server *srv, struct lws *wsi, struct conn *conn)
+/* Everything that it has not had yet, behind the library's room. */
+static void
+compose(struct conn *conn, struct buf *out)
 {
-	struct buf *out = &srv->out;
 	static const unsigned char pre[LWS_PRE];
 
-	if (conn->session == NULL)
-		return -1;
-	if (conn->is_close_sent)
-		return 0;
 	buf_reset(out);
 	buf_add(out, pre, sizeof(pre));
 	session_write(conn->session, out);
-	if (conn->close_code != 0 && !conn->is_close_sent)
-		add_close(conn, out);
-	if (buf_err(out) == 0 && out->len > sizeof(pre) &&
-	    lws_write(wsi, (unsigned char *)out->p + sizeof(pre),
-	    out->len - sizeof(pre), LWS_WRITE_HTTP) < 0)
-		return -1;
-	if (out->cap > OUT_KEEP)
-		buf_release(out);
+	if (conn->close_code == 0)
+		return;
+	add_close(conn, out);
+	silence(conn);
+}
+
+/* Bytes that the kernel took; -1: the connection is broken. */
+static ssize_t
+send_now(struct conn *conn, const char *data, size_t len)
+{
+	ssize_t n;
+
+	n = send(lws_get_socket_fd(conn->wsi), data, len,
+	    MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR || errno == ENOBUFS ||
+	    errno == ENOMEM))
+		return 0;
+	return n;
+}
+
+/* Has the library write, as if it had been told that the socket is writable. */
+static void
+let_library_write(struct conn *conn)
+{
+	struct lws_pollfd pfd = { .events = LWS_POLLOUT,
+	    .revents = LWS_POLLOUT };
+
+	pfd.fd = lws_get_socket_fd(conn->wsi);
+	(void)lws_service_fd(lws_get_context(conn->wsi), &pfd);
+}
+
+/* Returns the bytes that there were for it. */
+static size_t
+write_conn(struct server *srv, struct conn *conn)
+{
+	struct buf *out = &srv->out;
+	size_t len, at = LWS_PRE;
+	ssize_t n;
+
+	if (conn->is_refused) {
+		let_library_write(conn);
+		return 0;
+	}
+	if (lws_partial_buffered(conn->wsi)) {
+		conn->is_blocked = 1;
+		(void)lws_callback_on_writable(conn->wsi);
+		return 0;
+	}
+	compose(conn, out);
+	len = out->len - at;
+	if (buf_err(out) != 0 || len == 0)
+		return 0;
+	n = send_now(conn, out->p + at, len);
+	if (n >= 0 && (size_t)n < len) {
+		at += (size_t)n;
+		n = lws_write(conn->wsi, (unsigned char *)out->p + at,
+		    out->len - at, LWS_WRITE_HTTP);
+		/* It has asked for the callback that ends this. */
+		conn->is_blocked = lws_partial_buffered(conn->wsi) != 0;
+	}
+	if (n < 0)
+		kill_conn(conn);
+	return len;
+}
+
+int
+server_write(struct server *srv)
+{
+	struct conn *conn;
+	size_t bytes = 0;
+	int n;
+
+	for (n = 0; n < SLICE && bytes < SLICE_BYTES; n++) {
+		conn = TAILQ_FIRST(&srv->queue);
+		if (conn == NULL)
+			break;
+		unqueue(conn);
+		bytes += write_conn(srv, conn);
+	}
+	if (srv->out.cap > OUT_KEEP)
+		buf_release(&srv->out);
+	return !TAILQ_EMPTY(&srv->queue);
+}
+
+/*
+ * The peer broke the protocol, and the library is about to say so.  It would go on
+ * reading until the socket is writable, find the next fault, and hang up without a
+ * close frame.
+ */
+static void
+on_drop(struct conn *conn)
+{
+	if (conn->session == NULL || conn->is_over)
+		return;
+	silence(conn);
+	conn->is_refused = 1;
+	conn->is_queued = 1;
+	TAILQ_INSERT_TAIL(&conn->server->queue, conn, of_queue);
+}
+
+/* Also after a pong of the library's. */
+static int
+on_writeable(struct conn *conn)
+{
+	if (conn->is_blocked) {
+		conn->is_blocked = 0;
+		want_write(conn);
+	}
 	return 0;
+}
+
+static int
+on_peer_close(struct conn *conn, const unsigned char *payload, size_t len)
+{
+	int is_answer = conn->is_over && conn->close_code != 0;
+
+	silence(conn);
+	if (len >= 2)
+		conn->peer_code = (uint16_t)(payload[0] << 8 | payload[1]);
+	/* The answer to ours ends it; one of its own is answered. */
+	return is_answer ? -1 : 0;
 }
 
 static int
@@ -375,14 +522,14 @@ callback(struct lws *wsi, enum lws_callback_reasons reason, void *user,
 			session_heard(conn->session);
 		return 0;
 	case LWS_CALLBACK_SERVER_WRITEABLE:
-		return on_writeable(srv, wsi, conn);
+		return on_writeable(conn);
 	case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
-		if (len >= 2)
-			conn->peer_code = ((unsigned char *)in)[0] << 8 |
-			    ((unsigned char *)in)[1];
-		/* The answer to ours ends it; one of its own is answered. */
-		return conn->is_close_sent ? -1 : 0;
+		return on_peer_close(conn, in, len);
+	case LWS_CALLBACK_WS_SERVER_DROP_PROTOCOL:
+		on_drop(conn);
+		return 0;
 	case LWS_CALLBACK_CLOSED:
+		silence(conn);
 		session_free(conn->session, conn->peer_code);
 		conn->session = NULL;
 		return 0;
@@ -419,6 +566,7 @@ server_open(const struct conf *conf, struct clients *clients,
 	srv->clients = clients;
 	srv->health = health;
 	srv->loop = loop;
+	TAILQ_INIT(&srv->queue);
 	buf_init(&srv->out, OUT_MAX + SESSION_ANSWERS(conf->ws_max_message));
 	lws_set_log_level(LLL_ERR, on_log);
 	memset(&info, 0, sizeof(info));

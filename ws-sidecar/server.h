@@ -32,6 +32,11 @@ int	 server_open(const struct conf *conf, struct clients *clients,
 void	 server_close(struct server *srv);
 /* To be called each second: lets the library look at its time-outs. */
 void	 server_tick(struct server *srv);
+/*
+ * To be called before the loop sleeps: writes to some of those who asked for it
+ * (session_ops.want_write).  Non-zero: others are left, do not sleep.
+ */
+int	 server_write(struct server *srv) ATTR_MUST_CHECK;
 /* A new connection; arg is the struct server, fd is taken. */
 void	 server_adopt(int fd, void *arg);
 
