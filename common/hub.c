@@ -220,6 +220,13 @@ hub_leave(struct hub *hub, struct hub_sub *sub)
 	memset(sub, 0, sizeof(*sub));
 }
 
+void
+hub_seek(struct hub *hub, struct hub_sub *sub, int64_t pos)
+{
+	sub->pos = pos;
+	sub->is_pending = pos < hub->head;
+}
+
 int
 hub_narrow(struct hub *hub, struct hub_sub *sub, char *const *rooms,
     size_t n_rooms)

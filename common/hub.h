@@ -67,6 +67,8 @@ void	 hub_doubt(struct hub *hub);
 int	 hub_join(struct hub *hub, struct hub_sub *sub, const char *user_id,
 	    int64_t after, char *const *rooms, size_t n_rooms) ATTR_MUST_CHECK;
 void	 hub_leave(struct hub *hub, struct hub_sub *sub);	/* harmless when not joined */
+/* Moves sub on to a position that is not before its own. */
+void	 hub_seek(struct hub *hub, struct hub_sub *sub, int64_t pos);
 /* Changes the narrowing; the position stays. */
 int	 hub_narrow(struct hub *hub, struct hub_sub *sub, char *const *rooms,
 	    size_t n_rooms) ATTR_MUST_CHECK;

@@ -325,32 +325,6 @@ on_confirm_upgrade(struct server *srv, struct lws *wsi)
 	return 0;
 }
 
-static int
-on_established(struct server *srv, struct lws *wsi, struct conn *conn)
-{
-	char authorization[HEADER_MAX], forwarded[512];
-	char peer[SESSION_IP_SIZE], ip[SESSION_IP_SIZE];
-	struct session_request req;
-	struct query q;
-	const char *why;
-
-	if (get_query(wsi, &q, &why) < 0)
-		return -1;
-	memset(conn, 0, sizeof(*conn));
-	conn->server = srv;
-	conn->wsi = wsi;
-	req.authorization = header(wsi, WSI_TOKEN_HTTP_AUTHORIZATION,
-	    authorization, sizeof(authorization));
-	req.is_v1 = strcmp(lws_get_protocol(wsi)->name, V1) == 0;
-	peer_print_address(lws_get_socket_fd(wsi), peer, sizeof(peer));
-	upgrade_print_ip(peer, header(wsi, WSI_TOKEN_X_FORWARDED_FOR,
-	    forwarded, sizeof(forwarded)), ip);
-	req.ip = ip;
-	/* On failure it just ends: there is no memory to say why. */
-	return session_new(srv->clients, conn, &req, &q, &conn->session) < 0 ?
-	    -1 : 0;
-}
-
 /* A close frame: code and reason (RFC 6455 section 5.5.1). */
 static void
 add_close(const struct conn *conn, struct buf *out)
@@ -455,6 +429,44 @@ server_write(struct server *srv)
 	if (srv->out.cap > OUT_KEEP)
 		buf_release(&srv->out);
 	return !TAILQ_EMPTY(&srv->queue);
+}
+
+/* At once, so that nothing can be committed between the handshake and the state. */
+static int
+write_first(struct server *srv, struct conn *conn)
+{
+	if (conn->is_queued) {
+		unqueue(conn);
+		(void)write_conn(srv, conn);
+	}
+	return 0;
+}
+
+static int
+on_established(struct server *srv, struct lws *wsi, struct conn *conn)
+{
+	char authorization[HEADER_MAX], forwarded[512];
+	char peer[SESSION_IP_SIZE], ip[SESSION_IP_SIZE];
+	struct session_request req;
+	struct query q;
+	const char *why;
+
+	if (get_query(wsi, &q, &why) < 0)
+		return -1;
+	memset(conn, 0, sizeof(*conn));
+	conn->server = srv;
+	conn->wsi = wsi;
+	req.authorization = header(wsi, WSI_TOKEN_HTTP_AUTHORIZATION,
+	    authorization, sizeof(authorization));
+	req.is_v1 = strcmp(lws_get_protocol(wsi)->name, V1) == 0;
+	peer_print_address(lws_get_socket_fd(wsi), peer, sizeof(peer));
+	upgrade_print_ip(peer, header(wsi, WSI_TOKEN_X_FORWARDED_FOR,
+	    forwarded, sizeof(forwarded)), ip);
+	req.ip = ip;
+	/* On failure it just ends: there is no memory to say why. */
+	if (session_new(srv->clients, conn, &req, &q, &conn->session) < 0)
+		return -1;
+	return write_first(srv, conn);
 }
 
 /*

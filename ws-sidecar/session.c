@@ -94,8 +94,8 @@ plan(struct session *s)
  * its place, fires once for nothing, and is planned anew: cheaper than moving
  * it with every event.
  */
-static void
-plan_by(struct session *s, int64_t at_ms)
+void
+session_plan_by(struct session *s, int64_t at_ms)
 {
 	if (s->deadline.place == 0 || at_ms < s->deadline.at_ms)
 		set_deadline(s, at_ms);
@@ -108,7 +108,7 @@ session_want(struct session *s)
 		s->is_wanted = 1;
 		s->has_progress = 0;
 		s->want_ms = s->clients->mono_ms;
-		plan_by(s, stall_at(s));
+		session_plan_by(s, stall_at(s));
 	}
 	s->clients->env.ops->want_write(s->conn);
 }
@@ -194,7 +194,9 @@ enter_user(struct session *s, const char *user_id)
 /*
  * Where to begin.  Without a cursor, or with one that cannot be resumed, a
  * legacy client gets what comes from now on, and one that opted in the present
- * state.
+ * state, which is read with the first write.  One that opted in and resumes has
+ * missed what was committed up to now, whether or not the tail has read it: the
+ * sync comes behind that.
  */
 static int
 resume(struct session *s)
@@ -214,15 +216,15 @@ resume(struct session *s)
 	}
 	s->reset = eventlog_reset_name(reset);
 	s->needs_sync = s->is_v1;
-	if (s->is_v1 && reset != EVENTLOG_RESUMED) {
-		rc = session_build_state(s, &pos);
+	s->needs_state = s->is_v1 && reset != EVENTLOG_RESUMED;
+	if (s->is_v1 && !s->needs_state) {
+		rc = eventlog_head(c->store, &s->sync_pos);
 		if (rc < 0)
 			return rc;
 	}
 	rc = hub_join(c->hub, &s->sub, s->user->id, pos, q->rooms, q->n_rooms);
 	if (rc < 0)
 		return rc;
-	s->sync_pos = hub_head(c->hub);
 	s->told_pos = hub_position(c->hub, &s->sub);
 	return 0;
 }
@@ -535,8 +537,8 @@ sync_if_moved(struct session *s)
 	if (!s->is_v1 || c->mono_ms < s->sync_ms)
 		return;
 	s->sync_ms = c->mono_ms + SESSION_SYNC_MS;
-	if (s->state.len > 0 || s->needs_sync || hub_has_news(&s->sub) ||
-	    hub_position(c->hub, &s->sub) <= s->told_pos)
+	if (!s->needs_sync && (hub_has_news(&s->sub) ||
+	    hub_position(c->hub, &s->sub) <= s->told_pos))
 		return;
 	s->needs_sync = 1;
 	session_want(s);

@@ -54,7 +54,7 @@ struct session {
 	struct buf		 rx;		/* a message whose end has not come */
 	size_t			 rx_len;	/* bytes of the message so far */
 	struct buf		 control;	/* answers, framed */
-	struct buf		 state;		/* the present state, framed, while it is sent */
+	struct buf		 state;		/* the present state, framed, as far as it waits */
 	size_t			 state_at;	/* bytes of it that were sent */
 	size_t			 state_size;	/* its part of clients->states_size */
 	_Atomic uint64_t	 frames;	/* rate bucket */
@@ -64,7 +64,7 @@ struct session {
 	int64_t			 until_ms;	/* of WAITING and CLOSING */
 	int64_t			 want_ms;	/* of want_write, or the last progress since */
 	int64_t			 sync_ms;	/* next look whether the position moved */
-	int64_t			 sync_pos;	/* a first sync is due once this is reached */
+	int64_t			 sync_pos;	/* a sync is due once this is reached */
 	int64_t			 told_pos;	/* the position that the client knows */
 	uint64_t		 progress;	/* at want_ms */
 	const char		*reset;		/* for the next sync */
@@ -76,7 +76,7 @@ struct session {
 	uint8_t			 has_progress;	/* progress was looked at */
 	uint8_t			 is_pinged;	/* silent so far */
 	uint8_t			 is_noticed;	/* auth_expiring was sent */
-	uint8_t			 needs_ping, needs_sync;
+	uint8_t			 needs_ping, needs_state, needs_sync;
 	char			 ip[SESSION_IP_SIZE];
 };
 
@@ -107,6 +107,8 @@ void	 session_fail(struct session *s, int err);
 /* The user exists now (err 0), or could not be made; for provision.c. */
 void	 session_made(struct session *s, const char *user_id, int err);
 
+/* Has session_expire() called at the latest at this time. */
+void	 session_plan_by(struct session *s, int64_t at_ms);
 /* Asks for session_write(). */
 void	 session_want(struct session *s);
 /* auth_verify() at the time of this turn, counted. */
@@ -120,9 +122,8 @@ void	 session_extend(struct session *s, int64_t expires_at_s);
 void	 session_answer(struct session *s, struct buf *text);
 void	 session_answer_expiring(struct session *s);
 
-/* session_out.c: appends text as one frame; the state of this moment, with its position. */
+/* session_out.c: appends text as one frame; forgets what waits of the state. */
 void	 session_frame(struct buf *b, const char *text, size_t len);
-int	 session_build_state(struct session *s, int64_t *ret_pos) ATTR_MUST_CHECK;
 void	 session_drop_state(struct session *s);
 
 /* clients.c.  The user's entry with one session more; NULL: no memory. */

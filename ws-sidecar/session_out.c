@@ -18,12 +18,14 @@
 
 #define OP_TEXT		0x81	/* FIN and the opcode */
 #define OP_PING		0x89
+#define HEAD_MAX	10	/* bytes in front of a frame's text */
 #define MAX_EVENTS	512	/* of one write */
+#define SYNC_LOOK_MS	50	/* until a sync that waits for the tail is tried again */
 
 void
 session_frame(struct buf *b, const char *text, size_t len)
 {
-	unsigned char head[10];
+	unsigned char head[HEAD_MAX];
 	size_t n = 2, i;
 
 	head[0] = OP_TEXT;
@@ -54,41 +56,65 @@ frame_size(const char *p)
 	return n + len;
 }
 
+struct reading {
+	struct session	*s;
+	struct buf	*out;
+};
+
+/* Into out as long as there is room, and then to what waits. */
 static int
 add_state(struct event *ev, void *arg)
 {
-	struct session *s = arg;
+	struct reading *r = arg;
+	struct session *s = r->s;
 	const char *text;
 	size_t len;
 
 	text = event_get_text(ev, s->user->id, &len);
-	if (text != NULL)
-		session_frame(&s->state, text, len);
+	if (text == NULL)
+		return 0;
+	if (s->state.len == 0 &&
+	    r->out->len + len + HEAD_MAX <= SESSION_WRITE_MAX) {
+		session_frame(r->out, text, len);
+		return buf_err(r->out);
+	}
+	session_frame(&s->state, text, len);
 	return buf_err(&s->state);
 }
 
 /*
- * The one thing that is built ahead, bounded for one and for all (many may ask
+ * The state of this moment, with its position.  What of it does not fit in out is
+ * the one thing that waits ready made, bounded for one and for all (many may ask
  * for it and take nothing), and freed when it was sent.  ERR_BUSY: it is the
  * others' turn first.
  */
-int
-session_build_state(struct session *s, int64_t *ret_pos)
+static int
+begin_state(struct session *s, struct buf *out)
 {
 	struct clients *c = s->clients;
+	struct reading r = { s, out };
+	size_t len = out->len;
+	int64_t pos;
 	int rc;
 
+	s->needs_state = 0;
 	if (c->states_size >= SESSION_STATES_MAX) {
 		stats_add(c->env.shm, STATS_ws_refused, 1);
 		return ERR_BUSY;
 	}
-	rc = eventlog_state(c->store, s->user->id, add_state, s, ret_pos);
+	rc = eventlog_state(c->store, s->user->id, add_state, &r, &pos);
 	if (rc == ERR_TOOBIG)
 		log_warnx("the present state is over %d bytes: user %s cannot "
 		    "connect", SESSION_STATE_MAX, s->user->id);
 	s->state_size = s->state.cap;
 	c->states_size += s->state_size;
-	return rc < 0 ? rc : 0;
+	if (rc < 0) {
+		buf_cut(out, len);
+		return rc;
+	}
+	hub_seek(c->hub, &s->sub, pos);
+	s->told_pos = pos;
+	return 0;
 }
 
 void
@@ -105,6 +131,8 @@ write_state(struct session *s, struct buf *out)
 	size_t size;
 	int n;
 
+	if (s->state.len == 0)
+		return;
 	/* At least one, however long it is: out is never quite empty. */
 	for (n = 0; s->state_at < s->state.len; n++) {
 		size = frame_size(s->state.p + s->state_at);
@@ -115,11 +143,6 @@ write_state(struct session *s, struct buf *out)
 	}
 	session_drop_state(s);
 }
-
-struct reading {
-	struct session	*s;
-	struct buf	*out;
-};
 
 static int
 add_event(const struct event *ev, const char *text, size_t len, void *arg)
@@ -153,9 +176,17 @@ write_sync(struct session *s, struct buf *out)
 	struct buf text;
 	int64_t pos;
 
-	pos = hub_position(s->clients->hub, &s->sub);
-	if (!s->needs_sync || (hub_has_news(&s->sub) && pos < s->sync_pos))
+	if (!s->needs_sync)
 		return;
+	pos = hub_position(s->clients->hub, &s->sub);
+	if (pos < s->sync_pos) {
+		if (hub_has_news(&s->sub))
+			return;
+		/* The tail has yet to read what may not be for this client. */
+		s->sync_ms = s->clients->mono_ms + SYNC_LOOK_MS;
+		session_plan_by(s, s->sync_ms);
+		return;
+	}
 	buf_init(&text, 256);
 	frame_print_sync(&text, pos, s->reset);
 	if (buf_err(&text) == 0)
@@ -171,12 +202,17 @@ write_live(struct session *s, struct buf *out)
 {
 	/* With a payload: the library does not tell of a pong without one. */
 	static const char ping[] = { (char)OP_PING, 2, 's', 'w' };
-	int rc;
+	int rc = 0;
 
 	if (s->needs_ping)
 		buf_add(out, ping, sizeof(ping));
 	s->needs_ping = 0;
-	write_state(s, out);
+	if (s->needs_state)
+		rc = begin_state(s, out);
+	else
+		write_state(s, out);
+	if (rc < 0)
+		return rc;
 	if (s->state.len > 0)
 		return 0;
 	rc = write_events(s, out);

@@ -263,6 +263,65 @@ test_v1(void **state)
 	close_world(&w);
 }
 
+/*
+ * What was committed before a client came it has missed, whether or not this
+ * process has read it: the sync does not come before.
+ */
+static void
+test_sync_behind_the_log(void **state)
+{
+	struct world w;
+	struct fake f, other;
+	char rest[100], pos[CLOCK_POS_SIZE];
+	const char *text;
+	int64_t head;
+
+	(void)state;
+	open_world(&w, NULL);
+	feed(&w);
+	assert_int_equal(eventlog_head(w.db.st, &head), 0);
+	(void)snprintf(rest, sizeof(rest), "lastTimestamp=%s",
+	    clock_print_pos(head, pos));
+	post(&w, "lobby", "missed");
+	join_as(&w, &f, "alice", rest, 1);
+	assert_string_equal(hear(&w, &f), "");
+	pass(&w, 60);
+	assert_string_equal(hear(&w, &f), "");
+	feed(&w);
+	text = hear(&w, &f);
+	assert_int_equal(count(text, "\n"), 2);
+	assert_true(strstr(text, "missed") < strstr(text, "\"sync\""));
+	leave(&f);
+	/* What is not for her moves her position as well. */
+	assert_int_equal(eventlog_head(w.db.st, &head), 0);
+	(void)snprintf(rest, sizeof(rest), "lastTimestamp=%s",
+	    clock_print_pos(head, pos));
+	post(&w, "den", "not for her");
+	join_as(&w, &f, "alice", rest, 1);
+	assert_string_equal(hear(&w, &f), "");
+	feed(&w);
+	assert_string_equal(hear(&w, &f), "");
+	pass(&w, 60);
+	assert_int_equal(eventlog_head(w.db.st, &head), 0);
+	text = hear(&w, &f);
+	assert_int_equal(count(text, "sync"), 1);
+	assert_non_null(strstr(text, clock_print_pos(head, pos)));
+	/* The state has what was committed before it; that is not told again. */
+	post(&w, "lobby", "before");
+	join_as(&w, &other, "alice", "", 1);
+	assert_int_equal(count(hear(&w, &other), "ROOM_CREATED"), 2);
+	assert_int_equal(count(buf_str(&w.text), "sync"), 1);
+	feed(&w);
+	assert_string_equal(hear(&w, &other), "");
+	post(&w, "lobby", "behind");
+	feed(&w);
+	assert_int_equal(count(hear(&w, &other), "NEW_MESSAGE"), 1);
+	assert_int_equal(count(hear(&w, &f), "NEW_MESSAGE"), 2);
+	leave(&f);
+	leave(&other);
+	close_world(&w);
+}
+
 /* The present state and a backlog go out whole, in bounded writes. */
 static void
 test_bounds(void **state)
@@ -312,7 +371,7 @@ test_states(void **state)
 	enum { FIT = 8 };	/* of 12 MiB, in buffers of 16 */
 	struct world w;
 	struct fake f[FIT + 1];
-	int i;
+	int i, taken = 0;
 
 	(void)state;
 	open_world(&w, NULL);
@@ -322,19 +381,27 @@ test_states(void **state)
 	feed(&w);
 	for (i = 0; i <= FIT; i++) {
 		join_as(&w, &f[i], "alice", "", 1);
+		write_once(&w, &f[i]);
 		assert_int_equal(f[i].code, i < FIT ? 0 : 1013);
+		if (i == 0) {
+			buf_reset(&w.text);
+			decode(&w);
+			taken = count(buf_str(&w.text), "ROOM_CREATED");
+		}
 	}
 	leave(&f[FIT]);
 	/* A legacy client needs none. */
 	join_as(&w, &f[FIT], "alice", "", 0);
 	assert_int_equal(f[FIT].code, 0);
 	leave(&f[FIT]);
-	assert_int_equal(count(hear(&w, &f[0]), "ROOM_CREATED"), 122);
+	assert_int_equal(count(hear(&w, &f[0]), "ROOM_CREATED") + taken, 122);
 	join_as(&w, &f[FIT], "alice", "", 1);
+	write_once(&w, &f[FIT]);
 	assert_int_equal(f[FIT].code, 0);
 	leave(&f[FIT]);
 	leave(&f[1]);
 	join_as(&w, &f[1], "alice", "", 1);
+	write_once(&w, &f[1]);
 	assert_int_equal(f[1].code, 0);
 	assert_int_equal(stats_get(w.shm, STATS_ws_refused), 1);
 	for (i = 0; i < FIT; i++)
@@ -393,6 +460,7 @@ main(void)
 		cmocka_unit_test(test_v1),
 		cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_states),
+		cmocka_unit_test(test_sync_behind_the_log),
 		cmocka_unit_test(test_pieces)
 	};
 
