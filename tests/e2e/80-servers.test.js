@@ -263,6 +263,25 @@ test('Apache with mod_fcgid: polls', apache, async (t) => {
 	await stopApache(site);
 });
 
+const proxied = ['proxy', 'proxy_fcgi', 'proxy_http'];
+test('Apache with mod_proxy_fcgi: polls and sockets', { skip: !apachePath() || !proxied.every(hasApacheModule) }, async (t) => {
+	const site = await startSite(t, nothing);
+	const user = await shareSite(site);
+	await site.startPoll({ uid: user.uid, gid: user.gid });
+	await site.startSidecar({ uid: user.uid, gid: user.gid });
+	await startApache(site, 'sidewire-proxy-fcgi.conf', { user, modules: proxied });
+	await exercise(site, { waits: false });
+	const s = await site.connect('bob');
+	await site.post('vault', 'alice', 'over the socket');
+	assert.equal((await s.until('NEW_MESSAGE')).payload.content, 'over the socket');
+	await s.close();
+	assert.deepEqual(await site.poller.stop(), { code: 0, signal: null });
+	await stopApache(site);
+	const log = fs.readFileSync(path.join(site.dir, 'access.log'), 'utf8');
+	assert.match(log, /"GET \/ws HTTP/);
+	assert.doesNotMatch(log, /eyJ/, 'no token in the log');
+});
+
 for (const proxy of Object.keys(PROXIES)) {
 	const skip = apache.skip || !hasApacheModule(proxy);
 	test(`Apache: both scripts of the README, the socket by mod_${proxy}`, { skip }, async (t) => {

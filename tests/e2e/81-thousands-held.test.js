@@ -4,7 +4,8 @@
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
-import { startSite } from './lib/site.js';
+import path from 'node:path';
+import { DEPLOY, startSite } from './lib/site.js';
 import { until } from './lib/deadline.js';
 import { checkAnswer, contents, head, metric, metricIs, settle } from './lib/poller.js';
 import { Crowd, holdAll } from './lib/crowd.js';
@@ -13,15 +14,19 @@ import { descriptorLimit, nginxPath, startNginx } from './lib/servers.js';
 const USERS = ['alice', 'bob', 'carol'];
 const LIMIT = await descriptorLimit();
 
+// The limits that a file of deploy/ proposes in its comments, within what may be had.
+function hints(name) {
+	const lines = fs.readFileSync(path.join(DEPLOY, name), 'utf8').match(/^# server\.(max-fds|max-connections|listen-backlog) = \d+$/gm);
+	assert.equal(lines.length, 3);
+	return lines.map((l) => l.slice(2).replace(/(max-fds = )(\d+)/, (_, key, n) => key + Math.min(n, LIMIT))).join('\n');
+}
+
 // n: how many are to be held; perHold: descriptors that each takes of the web server's
 // limit, which is each process' own.  lighttpd stops accepting at 9/10 of server.max-fds.
 const SERVERS = {
 	lighttpd: {
 		n: 8000, perHold: 2 / 0.9,
-		start: (site, n) => site.startLighttpd(`
-server.max-fds = ${Math.min(LIMIT, 3 * n)}
-server.max-connections = ${n + 100}
-server.listen-backlog = 4096
+		start: (site) => site.startLighttpd(`${hints('lighttpd/sidewire.conf')}
 server.max-keep-alive-requests = 100000
 server.max-keep-alive-idle = 120`),
 	},
