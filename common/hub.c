@@ -19,6 +19,7 @@
 #include "event.h"
 #include "eventlog.h"
 #include "hub.h"
+#include "revocation.h"
 #include "ring.h"
 #include "roster.h"
 #include "site.h"
@@ -105,16 +106,38 @@ hub_reset(struct hub *hub, struct store *st, int64_t head)
 	hub_reset_list(hub, &hub->narrow);
 }
 
-/* He is no user (any more): his subscribers are to go. */
 static void
-hub_look_for_user(struct hub *hub, struct roster_user *user)
+hub_end_user(struct hub *hub, struct roster_user *user)
 {
 	struct hub_sub *sub;
 
-	if (site_has_user(hub->roster.st, user->id) != 0)
-		return;
 	LIST_FOREACH(sub, &user->subs, of_user)
 		hub->ops.gone(sub, hub->arg);
+}
+
+/* If he is no user (any more) his subscribers are to go. */
+static void
+hub_look_for_user(struct hub *hub, struct roster_user *user)
+{
+	if (site_has_user(hub->roster.st, user->id) == 0)
+		hub_end_user(hub, user);
+}
+
+/* Offline, or deleted; or his tokens were revoked, all that are here with them. */
+static void
+hub_turn_out(struct hub *hub, const struct event *ev)
+{
+	struct roster_user *user;
+
+	if (strcmp(ev->type, "USER_LEFT") == 0 && ev->actor_id != NULL) {
+		user = roster_find_user(&hub->roster, ev->actor_id);
+		if (user != NULL)
+			hub_look_for_user(hub, user);
+	} else if (revocation_is_event(ev)) {
+		user = roster_find_user(&hub->roster, ev->user_id);
+		if (user != NULL)
+			hub_end_user(hub, user);
+	}
 }
 
 static void
@@ -449,7 +472,6 @@ void
 hub_feed(struct hub *hub, struct event *const *ev, size_t n)
 {
 	int64_t now_us = clock_wall_us();
-	struct roster_user *user;
 	size_t i;
 
 	hub_make_stale(hub, ev, n);
@@ -459,13 +481,7 @@ hub_feed(struct hub *hub, struct event *const *ev, size_t n)
 		hub->head = ev[i]->id;
 		if (ev[i]->user_id != NULL)
 			hub_turn_user(hub, ev[i]);
-		if (strcmp(ev[i]->type, "USER_LEFT") != 0 ||
-		    ev[i]->actor_id == NULL)
-			continue;
-		/* Offline, or deleted. */
-		user = roster_find_user(&hub->roster, ev[i]->actor_id);
-		if (user != NULL)
-			hub_look_for_user(hub, user);
+		hub_turn_out(hub, ev[i]);
 	}
 	for (i = 0; i < n; i++)
 		hub_tell(hub, ev[i], now_us);

@@ -44,7 +44,8 @@ struct hub_sub {
 struct hub_ops {
 	/* sub was clean and has something to read now.  May not call hub_leave(). */
 	void	(*wake)(struct hub_sub *sub, void *arg);
-	/* The user of sub is no longer there (deleted).  May not call hub_leave(). */
+	/* The user of sub is no longer there (deleted), or his tokens were revoked.  May not call
+	 * hub_leave(). */
 	void	(*gone)(struct hub_sub *sub, void *arg);
 };
 

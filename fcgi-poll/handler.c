@@ -17,6 +17,7 @@
 #include "rate.h"
 #include "reply.h"
 #include "request.h"
+#include "revocation.h"
 #include "shm.h"
 #include "site.h"
 #include "stats.h"
@@ -25,10 +26,12 @@
 #define BURST	2	/* seconds' worth of polls that may come at once */
 
 /*
- * He was there when the log's head was this: removing him would have moved it.
+ * He was there when the log's head was this: removing him, or revoking his
+ * tokens, would have moved it.
  */
 struct seen_user {
 	int64_t	head;
+	int64_t	revoked_at_s;	/* AUTH_NOT_ISSUED: never */
 	char	id[AUTH_MAX_USER + 1];
 };
 
@@ -182,6 +185,9 @@ handler_check_token(struct handler *h, const struct request *req,
 
 /* --- the user --- */
 
+#define WHY_REVOKED	"The token was revoked; get a new one."
+#define WHY_NO_USER	"The user of this token does not exist (any more)."
+
 static struct seen_user *
 find_seen(struct handler *h, const char *user_id)
 {
@@ -191,6 +197,51 @@ find_seen(struct handler *h, const char *user_id)
 	for (p = (const unsigned char *)user_id; *p != '\0'; p++)
 		hash = (hash ^ *p) * 0x100000001b3ULL;
 	return &h->seen[(hash ^ hash >> 32) & (HANDLER_SEEN - 1)];
+}
+
+/* The last time his tokens were revoked: 0 and seen's, or an error. */
+static int
+look_for_revocation(struct store *st, const char *user_id,
+    struct seen_user *seen)
+{
+	int64_t at_s = AUTH_NOT_ISSUED;
+	int rc;
+
+	rc = revocation_get(st, user_id, &at_s);
+	if (rc < 0)
+		return rc;
+	seen->revoked_at_s = at_s;
+	return 0;
+}
+
+static int
+is_revoked(const struct seen_user *seen, const struct auth_claims *claims)
+{
+	return seen->revoked_at_s != AUTH_NOT_ISSUED &&
+	    claims->issued_at_s <= seen->revoked_at_s;
+}
+
+static int
+refuse_revoked(struct handler *h, struct reply *rep, const char *why)
+{
+	stats_add(h->app->shm, STATS_revoked, 1);
+	reply_problem(rep, PROBLEM_REVOKED, why);
+	return ERR_DENIED;
+}
+
+int
+handler_check_revoked(struct handler *h, const struct auth_claims *claims,
+    struct reply *rep)
+{
+	struct store *st;
+	int rc;
+
+	st = handler_store(h, rep);
+	if (st == NULL)
+		return ERR_IO;
+	rc = handler_note(h, revocation_check(st, claims->user_id,
+	    claims->issued_at_s), rep);
+	return rc == 1 ? refuse_revoked(h, rep, WHY_REVOKED) : rc;
 }
 
 /* 1 he is there, 0 not, or an error. */
@@ -225,15 +276,19 @@ handler_check_user(struct handler *h, const struct auth_claims *claims,
 		head = handler_head(h);
 	if (head != 0 && seen->head == head &&
 	    strcmp(seen->id, claims->user_id) == 0)
-		return 0;
-	rc = handler_note(h, look_for_user(h, st, claims), rep);
+		return is_revoked(seen, claims) ?
+		    refuse_revoked(h, rep, WHY_REVOKED) : 0;
+	seen->head = 0;
+	rc = look_for_revocation(st, claims->user_id, seen);
+	if (rc == 0 && is_revoked(seen, claims))
+		return refuse_revoked(h, rep, WHY_REVOKED);
+	if (rc == 0)
+		rc = look_for_user(h, st, claims);
+	rc = handler_note(h, rc, rep);
 	if (rc < 0)
 		return rc;
-	if (rc == 0) {
-		reply_problem(rep, PROBLEM_REVOKED,
-		    "The user of this token does not exist (any more).");
-		return ERR_DENIED;
-	}
+	if (rc == 0)
+		return refuse_revoked(h, rep, WHY_NO_USER);
 	seen->head = head;
 	memcpy(seen->id, claims->user_id, strlen(claims->user_id) + 1);
 	return 0;

@@ -45,6 +45,9 @@ void	 handler_let_go(struct handler *h);
 /* The token of the Authorization header. */
 int	 handler_check_token(struct handler *h, const struct request *req,
 	    struct reply *rep, struct auth_claims *ret) ATTR_MUST_CHECK;
+/* It was not revoked (handler_check_user() asks that as well). */
+int	 handler_check_revoked(struct handler *h, const struct auth_claims *claims,
+	    struct reply *rep) ATTR_MUST_CHECK;
 /* Its user is there (or is made, auth.provision). */
 int	 handler_check_user(struct handler *h, const struct auth_claims *claims,
 	    struct reply *rep) ATTR_MUST_CHECK;

@@ -39,6 +39,7 @@ struct hold {
 	int64_t			 cursor;	/* where the client is */
 	int64_t			 pos;		/* where the worker read up to */
 	int64_t			 deadline_mono_ms;
+	int64_t			 issued_at_s;	/* of its token (auth.h) */
 	uint64_t		 seq;		/* of the request */
 	unsigned		 generation;	/* of the worker's database (app.h) */
 	enum hold_end		 end;

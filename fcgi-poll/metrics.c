@@ -38,6 +38,8 @@ check(struct handler *h, const struct request *req, struct reply *rep)
 	if (is_loopback(req))
 		return 0;
 	rc = handler_check_token(h, req, rep, &claims);
+	if (rc == 0)
+		rc = handler_check_revoked(h, &claims, rep);
 	if (rc < 0 || auth_has_scope(&claims, "metrics"))
 		return rc;
 	rep->scope = "metrics";

@@ -19,7 +19,9 @@
 #include "log.h"
 #include "park.h"
 #include "reply.h"
+#include "revocation.h"
 #include "shm.h"
+#include "site.h"
 #include "stats.h"
 #include "tail.h"
 #include "writer.h"
@@ -35,6 +37,7 @@ struct park {
 	struct hold_queue	 queue;		/* is_queued: to be looked at */
 	void			*by_client;	/* tsearch(3): named holds */
 	_Atomic int		 held;
+	int64_t			 ended_pos;	/* of the last user's end in the log */
 	unsigned		 fd_version;
 	park_answer_fn		*answer;
 	void			*arg;
@@ -114,8 +117,10 @@ count(const struct park *p, const struct hold *hold, int n_events)
 		stats_add(shm, STATS_polls_superseded, 1);
 	else if (hold->end == HOLD_ABANDONED)
 		stats_add(shm, STATS_polls_abandoned, 1);
-	else if (hold->end == HOLD_REVOKED)
+	else if (hold->end == HOLD_REVOKED) {
 		stats_add(shm, STATS_auth_failures, 1);
+		stats_add(shm, STATS_revoked, 1);
+	}
 }
 
 /* Takes it out of everything and frees it. */
@@ -209,9 +214,14 @@ static void
 on_batch(struct event *const *ev, size_t n, void *arg)
 {
 	struct park *p = arg;
+	size_t i;
 
 	stats_add(p->app->shm, STATS_tail_batches, 1);
 	stats_add(p->app->shm, STATS_tail_events, n);
+	for (i = 0; i < n; i++)
+		if (revocation_is_event(ev[i]) ||
+		    strcmp(ev[i]->type, "USER_LEFT") == 0)
+			p->ended_pos = ev[i]->id;
 	hub_feed(p->hub, ev, n);
 }
 
@@ -400,6 +410,18 @@ join(struct park *p, struct hold *hold)
 	return 0;
 }
 
+/* Whether its user was deleted or revoked between the worker's look and now. */
+static int
+is_ended(struct park *p, const struct hold *hold)
+{
+	struct store *st = tail_store(p->tail);
+
+	if (hold->pos >= p->ended_pos || st == NULL)
+		return 0;
+	return site_has_user(st, hold->user_id) == 0 ||
+	    revocation_check(st, hold->user_id, hold->issued_at_s) == 1;
+}
+
 void
 park_enter(struct park *p, struct hold *hold)
 {
@@ -415,6 +437,9 @@ park_enter(struct park *p, struct hold *hold)
 	} else if (is_old) {
 		/* It was overtaken on its way here; the newer one stays. */
 		hold->end = HOLD_SUPERSEDED;
+		settle(p, hold);
+	} else if (is_ended(p, hold)) {
+		hold->end = HOLD_REVOKED;
 		settle(p, hold);
 	} else {
 		rc = join(p, hold);

@@ -275,6 +275,7 @@ hold(struct polling *p)
 	stats_add(app->shm, STATS_polls_held, 1);
 	hold->cursor = p->cursor;
 	hold->pos = p->end.pos;
+	hold->issued_at_s = p->claims.issued_at_s;
 	hold->deadline_mono_ms = clock_mono_ms() + wait_ms;
 	hold->generation = p->h->generation;
 	hold->limit = p->q.limit;

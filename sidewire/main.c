@@ -77,6 +77,16 @@ static const struct command commands[] = {
 	    "  --json   one JSON object a line\n"
 	    "\n"
 	    "  sidewire tail --after 2025-11-30T16:00:00Z --once --json\n", cmd_tail },
+	{ "revoke", "USER [--any] [--json]\nUSER --lift",
+	    "refuse the tokens that a user has",
+	    "Ends the sockets and held polls of USER at once, in all processes, and\n"
+	    "refuses every token of his that was issued up to now: one whose iat is\n"
+	    "later is good again, one without iat is not.  Prints the event's timestamp.\n"
+	    "\n"
+	    "  --any    do not ask the database whether there is such a user\n"
+	    "  --lift   forget it: tokens that have not expired are good again\n"
+	    "\n"
+	    "  sidewire revoke alice\n", cmd_revoke },
 	{ "stats", "[--json]", "counters of all processes, size of the log",
 	    "The same figures as /metrics, from the shared memory of the running\n"
 	    "processes, and rows and age of the log.\n", cmd_stats },

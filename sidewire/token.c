@@ -1,14 +1,17 @@
 /*
- * sidewire token: signs what a site would sign itself, to try and to script.
+ * sidewire token, revoke: signs what a site would sign itself, to try and to
+ * script; and refuses what was signed.
  */
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "auth.h"
 #include "cli.h"
 #include "clock.h"
 #include "err.h"
+#include "revocation.h"
 #include "site.h"
 
 #define TOKEN_TTL_S	3600
@@ -39,6 +42,19 @@ token_sign(struct cli *cli, const char *user, const char *scope, int64_t ttl_s,
 	cli_print("token", token, is_json);
 	free(token);
 	return CLI_OK;
+}
+
+/* Whether there is such a user; complains by itself. */
+static int
+token_user(struct cli *cli, const char *user, const char *anyway)
+{
+	int rc;
+
+	rc = site_has_user(cli->st, user);
+	if (rc < 0)
+		return cli_fail_store(cli, rc, NULL);
+	return rc == 1 ? CLI_OK :
+	    cli_fail(cli, "no such user: %s (--any %s)", user, anyway);
 }
 
 int
@@ -76,14 +92,75 @@ cmd_token(struct cli *cli, int argc, char **argv)
 		return cli_misuse(cli, "whose token?  Give one user id");
 	if (!is_any) {
 		rc = cli_open(cli, STORE_SERVE);
+		if (rc == CLI_OK)
+			rc = token_user(cli, argv[optind],
+			    "signs all the same");
 		if (rc != CLI_OK)
 			return rc;
-		rc = site_has_user(cli->st, argv[optind]);
-		if (rc < 0)
-			return cli_fail_store(cli, rc, NULL);
-		if (rc == 0)
-			return cli_fail(cli, "no such user: %s (--any signs all "
-			    "the same)", argv[optind]);
 	}
 	return token_sign(cli, argv[optind], scope, ttl_s, is_json);
+}
+
+struct revoke_args {
+	const char	*user;
+	int		 is_any, is_lift, is_json;
+};
+
+static int
+revoke_parse(struct cli *cli, int argc, char **argv, struct revoke_args *ret)
+{
+	static const struct option options[] = {
+		{ "any", no_argument, NULL, 'a' },
+		{ "lift", no_argument, NULL, 'l' },
+		{ "json", no_argument, NULL, 'j' },
+		{ NULL, 0, NULL, 0 }
+	};
+	int c;
+
+	memset(ret, 0, sizeof(*ret));
+	for (c = cli_option(argc, argv, options, NULL); c != -1;
+	    c = cli_option(argc, argv, options, NULL)) {
+		if (c == 'a')
+			ret->is_any = 1;
+		else if (c == 'l')
+			ret->is_lift = 1;
+		else if (c == 'j')
+			ret->is_json = 1;
+		else
+			return cli_misuse_option(cli, argv);
+	}
+	if (argc - optind != 1)
+		return cli_misuse(cli, "whose tokens?  Give one user id");
+	ret->user = argv[optind];
+	if (ret->user[0] == '\0' || strlen(ret->user) > AUTH_MAX_USER)
+		return cli_fail(cli, "that is no user id");
+	return CLI_OK;
+}
+
+int
+cmd_revoke(struct cli *cli, int argc, char **argv)
+{
+	char when[CLOCK_POS_SIZE];
+	struct revoke_args args;
+	int64_t pos;
+	int rc;
+
+	rc = revoke_parse(cli, argc, argv, &args);
+	if (rc == CLI_OK)
+		rc = cli_open(cli, STORE_SERVE);
+	if (rc == CLI_OK && !args.is_any && !args.is_lift)
+		rc = token_user(cli, args.user, "revokes all the same");
+	if (rc != CLI_OK)
+		return rc;
+	if (args.is_lift) {
+		rc = revocation_lift(cli->st, args.user);
+		if (rc == 0)
+			return cli_fail(cli, "%s was not revoked", args.user);
+		return rc < 0 ? cli_fail_store(cli, rc, NULL) : CLI_OK;
+	}
+	rc = revocation_set(cli->st, args.user, clock_wall_s(), &pos);
+	if (rc < 0)
+		return cli_fail_store(cli, rc, NULL);
+	cli_print("timestamp", clock_print_pos(pos, when), args.is_json);
+	return CLI_OK;
 }

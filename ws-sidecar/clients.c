@@ -13,6 +13,7 @@
 #include "presence.h"
 #include "session_impl.h"
 #include "shm.h"
+#include "stats.h"
 
 static struct session *
 session_of_sub(struct hub_sub *sub)
@@ -30,8 +31,12 @@ wake(struct hub_sub *sub, void *arg)
 static void
 gone(struct hub_sub *sub, void *arg)
 {
-	(void)arg;
-	session_end(session_of_sub(sub), PROBLEM_REVOKED);
+	struct session *s = session_of_sub(sub);
+	struct clients *c = arg;
+
+	if (s->phase == SESSION_LIVE)
+		stats_add(c->env.shm, STATS_revoked, 1);
+	session_end(s, PROBLEM_REVOKED);
 }
 
 static const struct hub_ops hub_ops = { wake, gone };

@@ -13,6 +13,7 @@
 #include "eventlog.h"
 #include "log.h"
 #include "presence.h"
+#include "revocation.h"
 #include "session_impl.h"
 #include "shm.h"
 #include "site.h"
@@ -257,13 +258,31 @@ start(struct session *s, const char *user_id)
 		session_want(s);
 }
 
+int
+session_is_revoked(struct session *s, const char *user_id, int64_t issued_at_s)
+{
+	struct clients *c = s->clients;
+	int rc;
+
+	rc = revocation_check(c->store, user_id, issued_at_s);
+	if (rc == 1) {
+		stats_add(c->env.shm, STATS_revoked, 1);
+		stats_add(c->env.shm, STATS_auth_failures, 1);
+	}
+	return rc;
+}
+
 void
 session_made(struct session *s, const char *user_id, int err)
 {
 	if (s->phase != SESSION_MAKING)
 		return;
+	if (err == 0)
+		err = session_is_revoked(s, user_id, s->issued_at_s);
 	if (err < 0)
 		session_fail(s, err);
+	else if (err > 0)
+		session_end(s, PROBLEM_REVOKED);
 	else
 		start(s, user_id);
 }
@@ -275,12 +294,20 @@ admit(struct session *s, const struct auth_claims *claims)
 	int rc;
 
 	s->expires_at_s = claims->expires_at_s;
-	rc = site_has_user(c->store, claims->user_id);
+	s->issued_at_s = claims->issued_at_s;
+	rc = session_is_revoked(s, claims->user_id, claims->issued_at_s);
+	if (rc > 0) {
+		session_end(s, PROBLEM_REVOKED);
+		return;
+	}
+	if (rc == 0)
+		rc = site_has_user(c->store, claims->user_id);
 	if (rc > 0) {
 		start(s, claims->user_id);
 	} else if (rc < 0) {
 		session_fail(s, rc);
 	} else if (!c->env.conf->auth_provision) {
+		stats_add(c->env.shm, STATS_revoked, 1);
 		session_end(s, PROBLEM_REVOKED);
 	} else {
 		s->phase = SESSION_MAKING;
@@ -329,9 +356,10 @@ session_authenticate(struct session *s, const char *token, size_t len)
 
 /* A new token for a session that has one: its end moves. */
 void
-session_extend(struct session *s, int64_t expires_at_s)
+session_extend(struct session *s, const struct auth_claims *claims)
 {
-	s->expires_at_s = expires_at_s;
+	s->expires_at_s = claims->expires_at_s;
+	s->issued_at_s = claims->issued_at_s;
 	s->is_noticed = 0;
 	plan(s);
 }

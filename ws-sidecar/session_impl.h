@@ -58,7 +58,7 @@ struct session {
 	size_t			 state_at;	/* bytes of it that were sent */
 	size_t			 state_size;	/* its part of clients->states_size */
 	_Atomic uint64_t	 frames;	/* rate bucket */
-	int64_t			 expires_at_s;
+	int64_t			 expires_at_s, issued_at_s;	/* of its token (auth.h) */
 	int64_t			 opened_ms;
 	int64_t			 heard_ms;	/* last sign of life */
 	int64_t			 until_ms;	/* of WAITING and CLOSING */
@@ -116,7 +116,9 @@ enum problem session_verify(struct session *s, const char *token, size_t len,
 	    struct auth_claims *ret, const char **ret_why);
 /* Lets the client in, or ends it (0). */
 int	 session_authenticate(struct session *s, const char *token, size_t len);
-void	 session_extend(struct session *s, int64_t expires_at_s);
+void	 session_extend(struct session *s, const struct auth_claims *claims);
+/* 1: the token is of a user whose tokens were revoked since; counted.  0: it is not. */
+int	 session_is_revoked(struct session *s, const char *user_id, int64_t issued_at_s);
 
 /* session_in.c.  session_answer() takes the content of text. */
 void	 session_answer(struct session *s, struct buf *text);

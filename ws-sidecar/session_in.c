@@ -90,6 +90,7 @@ on_auth(struct session *s, const struct frame *f)
 	struct auth_claims claims;
 	const char *why = NULL;
 	enum problem problem;
+	int rc;
 
 	if (f->why != NULL) {
 		answer_error(s, PROBLEM_BAD_REQUEST, f->why, f);
@@ -101,12 +102,20 @@ on_auth(struct session *s, const struct frame *f)
 		problem = PROBLEM_INVALID_TOKEN;
 		why = "The new token is of another user.";
 	}
+	rc = problem != PROBLEM_NONE ? 0 :
+	    session_is_revoked(s, claims.user_id, claims.issued_at_s);
+	if (rc < 0) {
+		answer_error(s, problem_of_err(rc), NULL, f);
+		return;
+	}
+	if (rc > 0)
+		problem = PROBLEM_REVOKED;
 	if (problem != PROBLEM_NONE) {
 		answer_error(s, problem, why, f);
 		session_end(s, problem);
 		return;
 	}
-	session_extend(s, claims.expires_at_s);
+	session_extend(s, &claims);
 	answer_auth_ok(s);
 }
 
