@@ -13,6 +13,7 @@ WARN	?= -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes 
 	   -Wpointer-arith -Wwrite-strings -Wformat=2 -Wundef -Wvla
 san_release =
 san_asan = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+san_tsan = -fsanitize=thread
 
 # make V=1 prints the commands.
 ifeq ($(V),1)

@@ -1,12 +1,11 @@
 /*
- * Connections (conn.h).  Nothing here ever waits: a peer that does not take its
- * answer is the keeper's to come back to.
+ * Connections (conn.h).  Nothing here ever waits but conn_read() for the rest of a
+ * request: a peer that does not take its answer is the keeper's to come back to.
  */
 #include <sys/socket.h>
 #include <sys/time.h>
 
 #include <errno.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -15,15 +14,14 @@
 #include "reply.h"
 
 #define MAX_OUT		(REPLY_MAX_BODY + REPLY_MAX_BODY / 1024 + 65536)
-#define FCGI_ABORT_REQUEST	2
+#define PEEK		16384		/* bytes: nearly every request is shorter */
 
-static _Atomic int living;
+enum { FCGI_BEGIN_REQUEST = 1, FCGI_ABORT_REQUEST = 2, FCGI_PARAMS = 4,
+	FCGI_STDIN = 5, FCGI_HEADER = 8 };
 
 int
 conn_new(int fd, struct conn **ret)
 {
-	const struct timeval tv = { .tv_sec = CONN_READ_S };
-	const int on = 1;
 	struct conn *c;
 
 	c = calloc(1, sizeof(*c));
@@ -31,15 +29,9 @@ conn_new(int fd, struct conn **ret)
 		(void)close(fd);
 		return ERR_NOMEM;
 	}
-	/* These fail on no socket that accept() gives; a peer that is gone is
-	 * noticed by the next call. */
-	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
-	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv));
-	(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 	c->wire.fd = fd;
-	c->state = CONN_NEW;
+	c->state = CONN_BUSY;
 	buf_init(&c->out, MAX_OUT);
-	atomic_fetch_add(&living, 1);
 	*ret = c;
 	return 0;
 }
@@ -49,35 +41,73 @@ conn_free(struct conn *c)
 {
 	if (c == NULL)
 		return;
-	if (c->wire.fd >= 0) {
-		(void)shutdown(c->wire.fd, SHUT_WR);
+	if (c->wire.fd >= 0)
 		(void)close(c->wire.fd);
-	}
 	buf_release(&c->out);
 	free(c);
-	atomic_fetch_sub(&living, 1);
 }
 
-int
-conn_count(void)
+/*
+ * Whether p begins with one request and has it to its end, in the order in which web
+ * servers send it; whatever else it is, is for the library to find out.
+ */
+static int
+is_whole(const unsigned char *p, size_t len)
 {
-	return atomic_load(&living);
+	unsigned want = FCGI_BEGIN_REQUEST, id = 0, content;
+	size_t at = 0;
+
+	while (len - at >= FCGI_HEADER) {
+		content = (unsigned)p[at + 4] << 8 | p[at + 5];
+		if (p[at + 1] != want ||
+		    (at > 0 && ((unsigned)p[at + 2] << 8 | p[at + 3]) != id))
+			return 0;
+		id = (unsigned)p[at + 2] << 8 | p[at + 3];
+		at += FCGI_HEADER + content + p[at + 6];
+		if (at > len)
+			return 0;
+		if (want == FCGI_STDIN && content == 0)
+			return 1;
+		if (want == FCGI_BEGIN_REQUEST)
+			want = FCGI_PARAMS;
+		else if (want == FCGI_PARAMS && content == 0)
+			want = FCGI_STDIN;
+	}
+	return 0;
 }
 
 enum conn_peek
 conn_peek(const struct conn *c)
 {
-	unsigned char b[8];
+	unsigned char p[PEEK];
 	ssize_t n;
 
-	n = recv(c->wire.fd, b, sizeof(b), MSG_PEEK | MSG_DONTWAIT);
+	n = recv(c->wire.fd, p, sizeof(p), MSG_PEEK | MSG_DONTWAIT);
 	if (n == 0)
 		return CONN_GONE;
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR ?
 		    CONN_SILENT : CONN_GONE;
-	return n == sizeof(b) && b[1] == FCGI_ABORT_REQUEST ?
-	    CONN_ABORTED : CONN_READABLE;
+	if (n >= FCGI_HEADER && p[1] == FCGI_ABORT_REQUEST)
+		return CONN_ABORTED;
+	return is_whole(p, (size_t)n) ? CONN_WHOLE : CONN_PART;
+}
+
+int
+conn_read(struct conn *c, struct request *ret)
+{
+	const struct timeval tv = { .tv_sec = CONN_READ_S };
+
+	if (!c->is_whole && !c->is_timed) {
+		/* It fails on no socket that accept() gives; a peer that is
+		 * gone is noticed by the next call. */
+		(void)setsockopt(c->wire.fd, SOL_SOCKET, SO_RCVTIMEO, &tv,
+		    sizeof(tv));
+		(void)setsockopt(c->wire.fd, SOL_SOCKET, SO_SNDTIMEO, &tv,
+		    sizeof(tv));
+		c->is_timed = 1;
+	}
+	return request_read(&c->wire, ret);
 }
 
 int

@@ -2,9 +2,9 @@
  * conn - one connection from the web server: a descriptor and what is still to be
  * written to it.
  *
- * It belongs to one thread at a time: the keeper's while it is idle, held or being
- * written to, a worker's while a request is read and answered.  conn_new() and
- * conn_free() keep the number of living ones, for any thread.
+ * It belongs to one at a time: to the gate (gate.h) while it is idle, to a worker while
+ * a request is read and answered, to the keeper while it is held or being written to.
+ * Only the owner touches it and only the owner ends it, by gate_drop().
  */
 #ifndef CONN_H
 #define CONN_H
@@ -24,35 +24,51 @@ struct hold;
 struct reply;
 
 enum conn_state {
-	CONN_NEW,		/* nothing was received on it yet */
-	CONN_BUSY,		/* a worker's, or on its way to one */
-	CONN_HELD,		/* its request waits for an event */
-	CONN_WRITING,		/* the peer did not take everything at once */
-	CONN_KEPT		/* between two requests */
+	CONN_NEW,		/* the gate's: nothing was received on it yet */
+	CONN_BUSY,		/* a worker's, or on its way to the keeper */
+	CONN_HELD,		/* the keeper's: its request waits for an event */
+	CONN_WRITING,		/* the keeper's: the peer did not take everything at once */
+	CONN_KEPT		/* the gate's: between two requests */
 };
 
 struct conn {
-	TAILQ_ENTRY(conn)	 link;		/* of the queue that it is in */
-	LIST_ENTRY(conn)	 idle;		/* the keeper's CONN_NEW and CONN_KEPT */
-	enum conn_state		 state;
+	LIST_ENTRY(conn)	 all;		/* {the gate's lock} */
+	TAILQ_ENTRY(conn)	 link;		/* CONN_NEW: {the gate's lock}; CONN_WRITING: */
+						/* on its way, {the keeper's lock} */
+	int64_t			 since_mono_ms;	/* {the gate's lock} CONN_NEW: silent */
 	struct request_wire	 wire;
-	struct timer		 timer;
-	struct buf		 out;
+	struct timer		 timer;		/* the keeper's */
+	struct buf		 out;		/* what conn_write() goes on with */
 	size_t			 out_done;	/* bytes written */
 	uint64_t		 seq;		/* rises with each request of the process */
 	struct hold		*hold;		/* CONN_HELD */
-	int			 is_watched;	/* the keeper's epoll knows the descriptor */
+	_Atomic int		 state;		/* enum conn_state */
+	/* Bytes of their own, as they have different guards. */
+	unsigned char		 is_silent;	/* {the gate's lock} among those */
+	unsigned char		 is_whole;	/* the request was there to its end */
+	unsigned char		 is_timed;	/* reading from it ends by itself */
+	unsigned char		 is_at_gate;	/* the gate's epoll knows the descriptor, */
+	unsigned char		 is_watched;	/* so does the keeper's */
 };
 TAILQ_HEAD(conn_queue, conn);
 
-/* Takes over a connected descriptor and sets its time-out.  ERR_NOMEM: fd is closed. */
+/* Takes over a connected descriptor.  ERR_NOMEM: fd is closed. */
 int	 conn_new(int fd, struct conn **ret) ATTR_MUST_CHECK;
-void	 conn_free(struct conn *c);	/* closes; NULL is fine */
-int	 conn_count(void);
+void	 conn_free(struct conn *c);	/* closes; NULL is fine.  For the gate alone */
 
-enum conn_peek { CONN_SILENT, CONN_READABLE, CONN_ABORTED, CONN_GONE };
-/* What there is to read, without reading it. */
+/* What there is to read, without reading it: */
+enum conn_peek {
+	CONN_SILENT,
+	CONN_PART,		/* the beginning of a request */
+	CONN_WHOLE,		/* a request to its end: reading it does not block */
+	CONN_ABORTED,		/* the web server says that the client is gone */
+	CONN_GONE
+};
 enum conn_peek conn_peek(const struct conn *c);
+
+/* Reads the request that is there; what is missing of it is waited for CONN_READ_S.  Errors
+ * as of request_read(). */
+int	 conn_read(struct conn *c, struct request *ret) ATTR_MUST_CHECK;
 
 /* Prints rep as the answer to the request and writes what the peer takes at once:
  * 1 all, 0 conn_write() has to go on when it is writable; ERR_CLOSED, ERR_NOMEM. */

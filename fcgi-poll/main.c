@@ -20,6 +20,7 @@
 #include "conf.h"
 #include "duty.h"
 #include "err.h"
+#include "gate.h"
 #include "keeper.h"
 #include "listener.h"
 #include "log.h"
@@ -58,6 +59,7 @@ struct service {
 	struct conf		 conf;
 	struct listener		 listener;
 	struct app		 app;
+	struct gate		*gate;
 	struct workers		*workers;
 	struct duty		*duty;
 	struct keeper		*keeper;
@@ -92,8 +94,10 @@ open_all(struct service *s, char *why, size_t size)
 	app->conf = &s->conf;
 	rc = shm_open_file(&s->conf, SHM_POLL, &app->shm, why, size);
 	if (rc == 0)
-		rc = workers_open(app, s->conf.poll_threads, &s->workers, why,
-		    size);
+		rc = gate_open(app, s->listener.fd, &s->gate);
+	if (rc == 0)
+		rc = workers_open(app, s->gate, s->conf.poll_threads,
+		    &s->workers, why, size);
 	if (rc == 0)
 		rc = park_open(app, &app->park, why, size);
 	if (rc == 0)
@@ -105,7 +109,7 @@ open_all(struct service *s, char *why, size_t size)
 		rc = duty_open(&s->conf, app->writer, app->shm, app->presence,
 		    &s->duty);
 	if (rc == 0)
-		rc = keeper_open(app, s->listener.fd, s->workers, s->duty,
+		rc = keeper_open(app, s->gate, s->workers, s->duty,
 		    &s->keeper);
 	return rc;
 }
@@ -115,6 +119,7 @@ close_all(struct service *s)
 {
 	workers_close(s->workers);
 	keeper_close(s->keeper);
+	gate_close(s->gate);
 	presence_close(s->app.presence);
 	writer_close(s->app.writer);
 	duty_close(s->duty);

@@ -1,6 +1,5 @@
 /*
- * Workers (worker.h): a queue of readable connections, and threads that take
- * them.
+ * Workers (worker.h): threads that take connections at the gate.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -13,6 +12,7 @@
 #include "clock.h"
 #include "conn.h"
 #include "err.h"
+#include "gate.h"
 #include "handler.h"
 #include "hold.h"
 #include "reply.h"
@@ -23,7 +23,8 @@
 
 struct worker {
 	struct workers		*all;
-	struct handler		 handler;
+	pthread_mutex_t		 lock;		/* held while it answers */
+	struct handler		 handler;	/* {lock} */
 	pthread_t		 thread;
 	int			 is_started;
 	_Atomic int64_t		 reading_since_ms;	/* 0: it does not */
@@ -31,83 +32,14 @@ struct worker {
 
 struct workers {
 	struct app		*app;
+	struct gate		*gate;
 	const struct worker_ops	*ops;
 	void			*arg;
-	pthread_mutex_t		 lock;
-	pthread_cond_t		 ready;
-	struct conn_queue	 queue;		/* {lock} */
-	size_t			 backlog;	/* {lock} */
-	int			 is_closing;	/* {lock} */
 	int			 n;
 	struct worker		 worker[];
 };
 
-/* --- the queue --- */
-
-void
-workers_put(struct workers *ws, struct conn *c)
-{
-	c->state = CONN_BUSY;
-	(void)pthread_mutex_lock(&ws->lock);
-	TAILQ_INSERT_TAIL(&ws->queue, c, link);
-	ws->backlog++;
-	(void)pthread_cond_signal(&ws->ready);
-	(void)pthread_mutex_unlock(&ws->lock);
-}
-
-size_t
-workers_backlog(struct workers *ws)
-{
-	size_t n;
-
-	(void)pthread_mutex_lock(&ws->lock);
-	n = ws->backlog;
-	(void)pthread_mutex_unlock(&ws->lock);
-	return n;
-}
-
-void
-workers_wake(struct workers *ws)
-{
-	(void)pthread_mutex_lock(&ws->lock);
-	(void)pthread_cond_broadcast(&ws->ready);
-	(void)pthread_mutex_unlock(&ws->lock);
-}
-
-/* The next connection; NULL: the end. */
-static struct conn *
-take(struct worker *w)
-{
-	struct workers *ws = w->all;
-	struct conn *c;
-
-	(void)pthread_mutex_lock(&ws->lock);
-	while (TAILQ_EMPTY(&ws->queue) && !ws->is_closing) {
-		if (handler_is_outdated(&w->handler)) {
-			(void)pthread_mutex_unlock(&ws->lock);
-			handler_let_go(&w->handler);
-			(void)pthread_mutex_lock(&ws->lock);
-			continue;
-		}
-		(void)pthread_cond_wait(&ws->ready, &ws->lock);
-	}
-	c = TAILQ_FIRST(&ws->queue);
-	if (c != NULL) {
-		TAILQ_REMOVE(&ws->queue, c, link);
-		ws->backlog--;
-	}
-	(void)pthread_mutex_unlock(&ws->lock);
-	return c;
-}
-
 /* --- one request --- */
-
-static void
-end_conn(struct worker *w, struct conn *c)
-{
-	conn_free(c);
-	w->all->ops->ended(w->all->arg);
-}
 
 static void
 send_reply(struct worker *w, struct conn *c, struct reply *rep)
@@ -115,12 +47,14 @@ send_reply(struct worker *w, struct conn *c, struct reply *rep)
 	int rc;
 
 	rc = conn_answer(c, rep);
-	if (rc < 0 || (rc == 1 && !c->wire.is_kept)) {
-		end_conn(w, c);
-		return;
+	if (rc < 0) {
+		gate_drop(w->all->gate, c);
+	} else if (rc == 1) {
+		gate_put(w->all->gate, c);
+	} else {
+		c->state = CONN_WRITING;
+		w->all->ops->give_conn(c, w->all->arg);
 	}
-	c->state = rc == 1 ? CONN_KEPT : CONN_WRITING;
-	w->all->ops->give_conn(c, w->all->arg);
 }
 
 static void
@@ -153,15 +87,23 @@ work(struct worker *w, struct conn *c)
 	int rc;
 
 	atomic_store(&w->reading_since_ms, clock_mono_ms());
-	rc = request_read(&c->wire, &req);
+	rc = conn_read(c, &req);
 	atomic_store(&w->reading_since_ms, 0);
 	if (rc < 0) {
 		stats_add(w->all->app->shm, STATS_requests_broken, 1);
-		end_conn(w, c);
+		gate_drop(w->all->gate, c);
 		return;
 	}
 	serve(w, c, &req);
 	request_release(&req);
+}
+
+/* {lock} */
+static void
+let_go(struct worker *w)
+{
+	if (handler_is_outdated(&w->handler))
+		handler_let_go(&w->handler);
 }
 
 static void *
@@ -169,14 +111,41 @@ run(void *arg)
 {
 	struct worker *w = arg;
 	struct conn *c;
+	unsigned generation;
 	sigset_t set;
 
 	(void)sigemptyset(&set);
 	(void)sigaddset(&set, SIGUSR2);
 	(void)pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-	for (c = take(w); c != NULL; c = take(w))
+	for (c = gate_take(w->all->gate); c != NULL;
+	    c = gate_take(w->all->gate)) {
+		(void)pthread_mutex_lock(&w->lock);
 		work(w, c);
+		generation = w->handler.generation;
+		(void)pthread_mutex_unlock(&w->lock);
+		/* Whoever looked meanwhile found it busy. */
+		if (generation != atomic_load(&w->all->app->generation)) {
+			(void)pthread_mutex_lock(&w->lock);
+			let_go(w);
+			(void)pthread_mutex_unlock(&w->lock);
+		}
+	}
 	return NULL;
+}
+
+void
+workers_let_go(struct workers *ws)
+{
+	struct worker *w;
+	int i;
+
+	for (i = 0; i < ws->n; i++) {
+		w = &ws->worker[i];
+		if (pthread_mutex_trylock(&w->lock) != 0)
+			continue;
+		let_go(w);
+		(void)pthread_mutex_unlock(&w->lock);
+	}
 }
 
 /*
@@ -207,8 +176,8 @@ on_interrupt(int sig)
 /* --- start and stop --- */
 
 int
-workers_open(struct app *app, int n, struct workers **ret, char *why,
-    size_t size)
+workers_open(struct app *app, struct gate *gate, int n, struct workers **ret,
+    char *why, size_t size)
 {
 	struct workers *ws;
 	int rc = 0;
@@ -217,11 +186,10 @@ workers_open(struct app *app, int n, struct workers **ret, char *why,
 	if (ws == NULL)
 		return ERR_NOMEM;
 	ws->app = app;
-	TAILQ_INIT(&ws->queue);
-	(void)pthread_mutex_init(&ws->lock, NULL);
-	(void)pthread_cond_init(&ws->ready, NULL);
+	ws->gate = gate;
 	for (ws->n = 0; ws->n < n && rc == 0; ws->n++) {
 		ws->worker[ws->n].all = ws;
+		(void)pthread_mutex_init(&ws->worker[ws->n].lock, NULL);
 		rc = handler_open(app, &ws->worker[ws->n].handler, why, size);
 	}
 	if (rc < 0) {
@@ -259,16 +227,13 @@ workers_close(struct workers *ws)
 
 	if (ws == NULL)
 		return;
-	(void)pthread_mutex_lock(&ws->lock);
-	ws->is_closing = 1;
-	(void)pthread_cond_broadcast(&ws->ready);
-	(void)pthread_mutex_unlock(&ws->lock);
+	gate_end(ws->gate);
 	for (i = 0; i < ws->n; i++)
 		if (ws->worker[i].is_started)
 			(void)pthread_join(ws->worker[i].thread, NULL);
-	for (i = 0; i < ws->n; i++)
+	for (i = 0; i < ws->n; i++) {
 		handler_close(&ws->worker[i].handler);
-	(void)pthread_cond_destroy(&ws->ready);
-	(void)pthread_mutex_destroy(&ws->lock);
+		(void)pthread_mutex_destroy(&ws->worker[i].lock);
+	}
 	free(ws);
 }
