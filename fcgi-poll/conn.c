@@ -14,10 +14,8 @@
 #include "reply.h"
 
 #define MAX_OUT		(REPLY_MAX_BODY + REPLY_MAX_BODY / 1024 + 65536)
-#define PEEK		16384		/* bytes: nearly every request is shorter */
 
-enum { FCGI_BEGIN_REQUEST = 1, FCGI_ABORT_REQUEST = 2, FCGI_PARAMS = 4,
-	FCGI_STDIN = 5, FCGI_HEADER = 8 };
+enum { FCGI_ABORT_REQUEST = 2, FCGI_HEADER = 8 };
 
 int
 conn_new(int fd, struct conn **ret)
@@ -47,41 +45,13 @@ conn_free(struct conn *c)
 	free(c);
 }
 
-/*
- * Whether p begins with one request and has it to its end, in the order in which web
- * servers send it; whatever else it is, is for the library to find out.
- */
-static int
-is_whole(const unsigned char *p, size_t len)
-{
-	unsigned want = FCGI_BEGIN_REQUEST, id = 0, content;
-	size_t at = 0;
-
-	while (len - at >= FCGI_HEADER) {
-		content = (unsigned)p[at + 4] << 8 | p[at + 5];
-		if (p[at + 1] != want ||
-		    (at > 0 && ((unsigned)p[at + 2] << 8 | p[at + 3]) != id))
-			return 0;
-		id = (unsigned)p[at + 2] << 8 | p[at + 3];
-		at += FCGI_HEADER + content + p[at + 6];
-		if (at > len)
-			return 0;
-		if (want == FCGI_STDIN && content == 0)
-			return 1;
-		if (want == FCGI_BEGIN_REQUEST)
-			want = FCGI_PARAMS;
-		else if (want == FCGI_PARAMS && content == 0)
-			want = FCGI_STDIN;
-	}
-	return 0;
-}
-
 enum conn_peek
-conn_peek(const struct conn *c)
+conn_peek(struct conn *c)
 {
-	unsigned char p[PEEK];
+	unsigned char p[REQUEST_PLAIN];
 	ssize_t n;
 
+	c->plain_len = 0;
 	n = recv(c->wire.fd, p, sizeof(p), MSG_PEEK | MSG_DONTWAIT);
 	if (n == 0)
 		return CONN_GONE;
@@ -90,7 +60,8 @@ conn_peek(const struct conn *c)
 		    CONN_SILENT : CONN_GONE;
 	if (n >= FCGI_HEADER && p[1] == FCGI_ABORT_REQUEST)
 		return CONN_ABORTED;
-	return is_whole(p, (size_t)n) ? CONN_WHOLE : CONN_PART;
+	return request_scan(p, (size_t)n, &c->plain_len) ?
+	    CONN_WHOLE : CONN_PART;
 }
 
 int
@@ -98,6 +69,8 @@ conn_read(struct conn *c, struct request *ret)
 {
 	const struct timeval tv = { .tv_sec = CONN_READ_S };
 
+	if (c->plain_len > 0)
+		return request_read_plain(&c->wire, c->plain_len, ret);
 	if (!c->is_whole && !c->is_timed) {
 		/* It fails on no socket that accept() gives; a peer that is
 		 * gone is noticed by the next call. */

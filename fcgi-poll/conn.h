@@ -40,6 +40,7 @@ struct conn {
 	struct timer		 timer;		/* the keeper's */
 	struct buf		 out;		/* what conn_write() goes on with */
 	size_t			 out_done;	/* bytes written */
+	size_t			 plain_len;	/* as request_scan() found it; 0 */
 	uint64_t		 seq;		/* rises with each request of the process */
 	struct hold		*hold;		/* CONN_HELD */
 	_Atomic int		 state;		/* enum conn_state */
@@ -56,7 +57,7 @@ TAILQ_HEAD(conn_queue, conn);
 int	 conn_new(int fd, struct conn **ret) ATTR_MUST_CHECK;
 void	 conn_free(struct conn *c);	/* closes; NULL is fine.  For the gate alone */
 
-/* What there is to read, without reading it: */
+/* What there is to read, without reading it; conn_read() relies on what was found. */
 enum conn_peek {
 	CONN_SILENT,
 	CONN_PART,		/* the beginning of a request */
@@ -64,7 +65,7 @@ enum conn_peek {
 	CONN_ABORTED,		/* the web server says that the client is gone */
 	CONN_GONE
 };
-enum conn_peek conn_peek(const struct conn *c);
+enum conn_peek conn_peek(struct conn *c);
 
 /* Reads the request that is there; what is missing of it is waited for CONN_READ_S.  Errors
  * as of request_read(). */

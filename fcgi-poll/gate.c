@@ -193,19 +193,6 @@ look(struct gate *g, struct conn *c, enum conn_state was)
 	return c;
 }
 
-static struct conn *
-take_idle(struct gate *g, struct conn *c, uint32_t events)
-{
-	enum conn_state was = own(g, c);
-
-	/* The usual: a kept connection has its next request. */
-	if (was == CONN_KEPT && events == EPOLLIN) {
-		c->is_whole = 0;
-		return c;
-	}
-	return look(g, c, was);
-}
-
 /* --- accepting --- */
 
 /* {lock} */
@@ -294,8 +281,10 @@ gate_take(struct gate *g)
 			continue;	/* a signal */
 		if (ev.data.ptr == &g->endfd)
 			return NULL;
-		c = ev.data.ptr == &g->listen_fd ? take_new(g) :
-		    take_idle(g, ev.data.ptr, ev.events);
+		if (ev.data.ptr == &g->listen_fd)
+			c = take_new(g);
+		else
+			c = look(g, ev.data.ptr, own(g, ev.data.ptr));
 	}
 	c->seq = atomic_fetch_add(&g->seq, 1) + 1;
 	return c;

@@ -1,7 +1,9 @@
 /*
  * Reading a request (request.h). The FastCGI library ends here: it reads and
  * parses records from a descriptor that we accepted ourselves, and gives the
- * descriptor back before there is an answer.
+ * descriptor back before there is an answer. What nearly every poll is, one
+ * record of parameters and no body, all of it there already, is read without it:
+ * the library takes some fifty allocations for it.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -22,126 +24,172 @@ enum param {
 	P_AUTH_PLAIN, P_ORIGIN, P_ADDR, P_SOFTWARE, P_XFF, P_FORWARDED,
 	P_REAL_IP, P_CONTEXT, P_COUNT
 };
-static const char *const names[P_COUNT] = {
-	[P_METHOD] = "REQUEST_METHOD",
-	[P_URI] = "REQUEST_URI",
-	[P_SCRIPT] = "SCRIPT_NAME",
-	[P_INFO] = "PATH_INFO",
-	[P_QUERY] = "QUERY_STRING",
-	[P_AUTH] = "HTTP_AUTHORIZATION",
-	[P_AUTH_REDIRECT] = "REDIRECT_HTTP_AUTHORIZATION",
-	[P_AUTH_PLAIN] = "Authorization",
-	[P_ORIGIN] = "HTTP_ORIGIN",
-	[P_ADDR] = "REMOTE_ADDR",
-	[P_SOFTWARE] = "SERVER_SOFTWARE",
-	[P_XFF] = "HTTP_X_FORWARDED_FOR",
-	[P_FORWARDED] = "HTTP_FORWARDED",
-	[P_REAL_IP] = "HTTP_X_REAL_IP",
-	[P_CONTEXT] = "CONTEXT_DOCUMENT_ROOT",
+#define NAME(s)	{ s, sizeof(s) - 1 }
+static const struct text {
+	const char	*p;
+	size_t		 len;
+} names[P_COUNT] = {
+	[P_METHOD] = NAME("REQUEST_METHOD"),
+	[P_URI] = NAME("REQUEST_URI"),
+	[P_SCRIPT] = NAME("SCRIPT_NAME"),
+	[P_INFO] = NAME("PATH_INFO"),
+	[P_QUERY] = NAME("QUERY_STRING"),
+	[P_AUTH] = NAME("HTTP_AUTHORIZATION"),
+	[P_AUTH_REDIRECT] = NAME("REDIRECT_HTTP_AUTHORIZATION"),
+	[P_AUTH_PLAIN] = NAME("Authorization"),
+	[P_ORIGIN] = NAME("HTTP_ORIGIN"),
+	[P_ADDR] = NAME("REMOTE_ADDR"),
+	[P_SOFTWARE] = NAME("SERVER_SOFTWARE"),
+	[P_XFF] = NAME("HTTP_X_FORWARDED_FOR"),
+	[P_FORWARDED] = NAME("HTTP_FORWARDED"),
+	[P_REAL_IP] = NAME("HTTP_X_REAL_IP"),
+	[P_CONTEXT] = NAME("CONTEXT_DOCUMENT_ROOT"),
 };
 
 static void
-find_params(char *const *envp, const char *ret[P_COUNT])
+set_param(struct text ret[P_COUNT], const char *name, size_t name_len,
+    const char *value, size_t len)
 {
-	const char *eq;
-	size_t len;
+	int i;
+
+	for (i = 0; i < P_COUNT; i++) {
+		if (names[i].len == name_len &&
+		    memcmp(names[i].p, name, name_len) == 0) {
+			ret[i].p = value;
+			/* As in an environment, where a NUL is the end. */
+			ret[i].len = strnlen(value, len);
+			return;
+		}
+	}
+}
+
+static void
+init_params(struct text ret[P_COUNT])
+{
 	int i;
 
 	for (i = 0; i < P_COUNT; i++)
-		ret[i] = "";
+		ret[i] = (struct text){ "", 0 };
+}
+
+static void
+find_params(char *const *envp, struct text ret[P_COUNT])
+{
+	const char *eq;
+
+	init_params(ret);
 	for (; *envp != NULL; envp++) {
 		eq = strchr(*envp, '=');
-		if (eq == NULL)
-			continue;
-		len = (size_t)(eq - *envp);
-		for (i = 0; i < P_COUNT; i++)
-			if (strncmp(names[i], *envp, len) == 0 &&
-			    names[i][len] == '\0')
-				ret[i] = eq + 1;
+		if (eq != NULL)
+			set_param(ret, *envp, (size_t)(eq - *envp), eq + 1,
+			    strlen(eq + 1));
 	}
 }
 
 static enum request_method
-parse_method(const char *s)
+parse_method(const struct text *s)
 {
 	static const struct {
-		const char *name;
+		struct text name;
 		enum request_method method;
 	} table[] = {
-		{ "GET", METHOD_GET }, { "HEAD", METHOD_HEAD },
-		{ "OPTIONS", METHOD_OPTIONS }, { "POST", METHOD_POST },
+		{ NAME("GET"), METHOD_GET }, { NAME("HEAD"), METHOD_HEAD },
+		{ NAME("OPTIONS"), METHOD_OPTIONS },
+		{ NAME("POST"), METHOD_POST },
 	};
 	size_t i;
 
 	for (i = 0; i < sizeof(table) / sizeof(table[0]); i++)
-		if (strcmp(table[i].name, s) == 0)
+		if (table[i].name.len == s->len &&
+		    memcmp(table[i].name.p, s->p, s->len) == 0)
 			return table[i].method;
 	return METHOD_OTHER;
 }
 
-/* Appends a string of len bytes to the block. */
+/* Appends a string to the block. */
 static const char *
-put(char **at, const char *s, size_t len)
+put(char **at, const struct text *s)
 {
 	char *to = *at;
 
-	memcpy(to, s, len);
-	to[len] = '\0';
-	*at += len + 1;
+	memcpy(to, s->p, s->len);
+	to[s->len] = '\0';
+	*at += s->len + 1;
 	return to;
 }
 
-static const char *
-first_set(const char *a, const char *b, const char *c)
+static const struct text *
+first_set(const struct text *a, const struct text *b, const struct text *c)
 {
-	if (a[0] != '\0')
+	if (a->len > 0)
 		return a;
-	return b[0] != '\0' ? b : c;
+	return b->len > 0 ? b : c;
+}
+
+/*
+ * REQUEST_URI is what the client asked for, whatever rewriting, mounting and CGI
+ * rules made of it; not every server sets it.
+ */
+static void
+split_uri(const struct text *uri, struct text *ret_path, struct text *ret_query)
+{
+	const char *mark = memchr(uri->p, '?', uri->len);
+
+	*ret_path = *uri;
+	*ret_query = (struct text){ "", 0 };
+	if (mark == NULL)
+		return;
+	ret_path->len = (size_t)(mark - uri->p);
+	ret_query->p = mark + 1;
+	ret_query->len = uri->len - ret_path->len - 1;
+}
+
+static int
+build(const struct text p[P_COUNT], struct request *ret)
+{
+	const struct text *auth, *query;
+	struct text path, mark;
+	char *at;
+
+	if (p[P_METHOD].len == 0)
+		return ERR_INVAL;
+	split_uri(&p[P_URI], &path, &mark);
+	query = p[P_QUERY].len > 0 ? &p[P_QUERY] : &mark;
+	auth = first_set(&p[P_AUTH], &p[P_AUTH_REDIRECT], &p[P_AUTH_PLAIN]);
+	memset(ret, 0, sizeof(*ret));
+	ret->block = malloc(path.len + p[P_SCRIPT].len + p[P_INFO].len +
+	    query->len + auth->len + p[P_ORIGIN].len + p[P_ADDR].len + 8);
+	if (ret->block == NULL)
+		return ERR_NOMEM;
+	at = ret->block;
+	if (path.len > 0) {
+		ret->path = put(&at, &path);
+	} else {
+		ret->path = put(&at, &p[P_SCRIPT]);
+		at--;		/* the other goes on where the NUL is */
+		(void)put(&at, &p[P_INFO]);
+	}
+	ret->query = put(&at, query);
+	ret->authorization = put(&at, auth);
+	ret->origin = put(&at, &p[P_ORIGIN]);
+	ret->remote_addr = put(&at, &p[P_ADDR]);
+	ret->method = parse_method(&p[P_METHOD]);
+	/* Its name can be hidden (mod_security); the other is Apache's alone. */
+	ret->is_apache = (p[P_SOFTWARE].len >= 6 &&
+	    strncasecmp(p[P_SOFTWARE].p, "Apache", 6) == 0) ||
+	    p[P_CONTEXT].len > 0;
+	ret->is_forwarded = p[P_XFF].len > 0 || p[P_FORWARDED].len > 0 ||
+	    p[P_REAL_IP].len > 0;
+	return 0;
 }
 
 int
 request_parse(char *const *envp, struct request *ret)
 {
-	const char *p[P_COUNT], *auth, *query, *mark;
-	size_t path_len;
-	char *at;
+	struct text p[P_COUNT];
 
 	find_params(envp, p);
-	if (p[P_METHOD][0] == '\0')
-		return ERR_INVAL;
-	/*
-	 * REQUEST_URI is what the client asked for, whatever rewriting,
-	 * mounting and CGI rules made of it; not every server sets it.
-	 */
-	path_len = strcspn(p[P_URI], "?");
-	mark = p[P_URI][path_len] == '?' ? p[P_URI] + path_len + 1 : "";
-	query = p[P_QUERY][0] != '\0' ? p[P_QUERY] : mark;
-	auth = first_set(p[P_AUTH], p[P_AUTH_REDIRECT], p[P_AUTH_PLAIN]);
-	memset(ret, 0, sizeof(*ret));
-	ret->block = malloc(path_len + strlen(p[P_SCRIPT]) + strlen(p[P_INFO]) +
-	    strlen(query) + strlen(auth) + strlen(p[P_ORIGIN]) +
-	    strlen(p[P_ADDR]) + 8);
-	if (ret->block == NULL)
-		return ERR_NOMEM;
-	at = ret->block;
-	if (path_len > 0) {
-		ret->path = put(&at, p[P_URI], path_len);
-	} else {
-		ret->path = put(&at, p[P_SCRIPT], strlen(p[P_SCRIPT]));
-		at--;		/* the other goes on where the NUL is */
-		(void)put(&at, p[P_INFO], strlen(p[P_INFO]));
-	}
-	ret->query = put(&at, query, strlen(query));
-	ret->authorization = put(&at, auth, strlen(auth));
-	ret->origin = put(&at, p[P_ORIGIN], strlen(p[P_ORIGIN]));
-	ret->remote_addr = put(&at, p[P_ADDR], strlen(p[P_ADDR]));
-	ret->method = parse_method(p[P_METHOD]);
-	/* Its name can be hidden (mod_security); the other is Apache's alone. */
-	ret->is_apache = strncasecmp(p[P_SOFTWARE], "Apache", 6) == 0 ||
-	    p[P_CONTEXT][0] != '\0';
-	ret->is_forwarded = p[P_XFF][0] != '\0' ||
-	    p[P_FORWARDED][0] != '\0' || p[P_REAL_IP][0] != '\0';
-	return 0;
+	return build(p, ret);
 }
 
 void
@@ -150,6 +198,113 @@ request_release(struct request *req)
 	free(req->block);
 	memset(req, 0, sizeof(*req));
 }
+
+/* --- a request that is there to its end --- */
+
+enum { FCGI_VERSION = 1, FCGI_BEGIN_REQUEST = 1, FCGI_PARAMS = 4,
+	FCGI_STDIN = 5, FCGI_HEADER = 8, FCGI_RESPONDER = 1,
+	FCGI_KEEP_CONN = 1 };
+
+static unsigned
+two_bytes(const unsigned char *p)
+{
+	return (unsigned)p[0] << 8 | p[1];
+}
+
+int
+request_scan(const unsigned char *p, size_t len, size_t *ret_plain_len)
+{
+	unsigned want = FCGI_BEGIN_REQUEST, content;
+	size_t at = 0;
+	int n_params = 0, has_body = 0;
+
+	*ret_plain_len = 0;
+	while (len - at >= FCGI_HEADER) {
+		content = two_bytes(p + at + 4);
+		if (p[at] != FCGI_VERSION || p[at + 1] != want ||
+		    two_bytes(p + at + 2) != two_bytes(p + 2))
+			return 0;
+		if (at + FCGI_HEADER + content + p[at + 6] > len)
+			return 0;
+		if (want == FCGI_BEGIN_REQUEST && (content != 8 ||
+		    two_bytes(p + FCGI_HEADER) != FCGI_RESPONDER))
+			return 0;
+		n_params += want == FCGI_PARAMS && content > 0;
+		has_body |= want == FCGI_STDIN && content > 0;
+		at += FCGI_HEADER + content + p[at + 6];
+		if (want == FCGI_STDIN && content == 0) {
+			if (n_params == 1 && !has_body)
+				*ret_plain_len = at;
+			return 1;
+		}
+		if (want == FCGI_BEGIN_REQUEST)
+			want = FCGI_PARAMS;
+		else if (want == FCGI_PARAMS && content == 0)
+			want = FCGI_STDIN;
+	}
+	return 0;
+}
+
+/* The length of a name or a value, in one byte or four; 0: it is not there. */
+static int
+get_length(const unsigned char **at, const unsigned char *end, size_t *ret)
+{
+	const unsigned char *p = *at;
+
+	if (p < end && p[0] < 0x80) {
+		*ret = p[0];
+		*at += 1;
+		return 1;
+	}
+	if (end - p < 4)
+		return 0;
+	*ret = (size_t)(p[0] & 0x7f) << 24 | (size_t)p[1] << 16 |
+	    two_bytes(p + 2);
+	*at += 4;
+	return 1;
+}
+
+/* What is cut off is no request, as in the library. */
+static int
+read_pairs(const unsigned char *p, size_t len, struct text ret[P_COUNT])
+{
+	const unsigned char *end = p + len;
+	size_t name_len, value_len;
+
+	while (p < end) {
+		if (!get_length(&p, end, &name_len) ||
+		    !get_length(&p, end, &value_len) ||
+		    name_len > (size_t)(end - p) ||
+		    value_len > (size_t)(end - p) - name_len)
+			return ERR_INVAL;
+		set_param(ret, (const char *)p, name_len,
+		    (const char *)p + name_len, value_len);
+		p += name_len + value_len;
+	}
+	return 0;
+}
+
+int
+request_read_plain(struct request_wire *wire, size_t len, struct request *ret)
+{
+	unsigned char p[REQUEST_PLAIN];
+	struct text params[P_COUNT];
+	const unsigned char *record;
+	int rc;
+
+	if (recv(wire->fd, p, len, MSG_DONTWAIT) != (ssize_t)len)
+		return ERR_CLOSED;
+	record = p + FCGI_HEADER + 8 + p[6];
+	init_params(params);
+	if (read_pairs(record + FCGI_HEADER, two_bytes(record + 4), params) < 0)
+		return ERR_CLOSED;
+	wire->id = (int)two_bytes(p + 2);
+	wire->is_kept = (p[FCGI_HEADER + 2] & FCGI_KEEP_CONN) != 0;
+	rc = build(params, ret);
+	return rc == ERR_INVAL ? ERR_CLOSED : rc;
+}
+
+/* --- any other: the library --- */
 
 int
 request_init(void)

@@ -283,6 +283,174 @@ test_broken(void **state)
 	}
 }
 
+/* --- without the library --- */
+
+static unsigned seed = 20251130;
+
+static unsigned
+chance(unsigned below)
+{
+	seed = seed * 1103515245 + 12345;
+	return (seed >> 16) % below;
+}
+
+/* A pair of parameters, its lengths in one byte or in four; sometimes wrong. */
+static void
+add_pair(struct wire *w, const char *name, const char *value, size_t len)
+{
+	const size_t lens[2] = { strlen(name), len };
+	unsigned char b[4];
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		b[0] = 0x80;
+		b[1] = 0;
+		b[2] = (unsigned char)(lens[i] >> 8);
+		b[3] = (unsigned char)lens[i];
+		if (lens[i] > 127 || chance(8) == 0)
+			add(w, b, 4);
+		else
+			add(w, b + 3, 1);
+	}
+	add(w, name, lens[0]);
+	add(w, value, len);
+}
+
+static void
+make_random(struct wire *ret)
+{
+	static const char *const name[] = {
+		"REQUEST_METHOD", "REQUEST_METHOD", "REQUEST_URI",
+		"REQUEST_URI", "SCRIPT_NAME", "PATH_INFO", "QUERY_STRING",
+		"HTTP_AUTHORIZATION", "REDIRECT_HTTP_AUTHORIZATION",
+		"Authorization", "HTTP_ORIGIN", "REMOTE_ADDR",
+		"SERVER_SOFTWARE", "HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED",
+		"CONTEXT_DOCUMENT_ROOT", "HTTP_X_REAL_IP", "HTTP_X_REAL_I", "HTTP_COOKIE", "",
+		"REQUEST_METHODS"
+	};
+	static const char *const value[] = {
+		"GET", "POST", "", "/p?q=1", "/p", "?", "a\0b", "Apache/2",
+		"Apach", "Bearer x", "*"
+	};
+	const unsigned char begin[8] = { 0, 1, (unsigned char)chance(2) };
+	char text[300];
+	struct wire params = { .len = 0 };
+	unsigned i, n = chance(12), v;
+
+	memset(text, 'x', sizeof(text));
+	for (i = 0; i < n; i++) {
+		v = chance(sizeof(value) / sizeof(value[0]) + 1);
+		if (v == sizeof(value) / sizeof(value[0]))
+			add_pair(&params, name[chance(sizeof(name) /
+			    sizeof(name[0]))], text, chance(sizeof(text)));
+		else
+			add_pair(&params, name[chance(sizeof(name) /
+			    sizeof(name[0]))], value[v], v == 6 ? 3 :
+			    strlen(value[v]));
+	}
+	/* Now and then something is cut off. */
+	if (params.len > 0 && chance(10) == 0)
+		params.len -= 1 + chance((unsigned)params.len);
+	ret->len = 0;
+	add_record(ret, 1, 7, begin, sizeof(begin));
+	if (params.len > 0)
+		add_record(ret, 4, 7, params.p, params.len);
+	add_record(ret, 4, 7, NULL, 0);
+	add_record(ret, 5, 7, NULL, 0);
+}
+
+static void
+assert_same(const struct request *a, const struct request *b)
+{
+	assert_int_equal(a->method, b->method);
+	assert_string_equal(a->path, b->path);
+	assert_string_equal(a->query, b->query);
+	assert_string_equal(a->authorization, b->authorization);
+	assert_string_equal(a->origin, b->origin);
+	assert_string_equal(a->remote_addr, b->remote_addr);
+	assert_int_equal(a->is_apache, b->is_apache);
+	assert_int_equal(a->is_forwarded, b->is_forwarded);
+}
+
+/* Whatever is plain is read as the library reads it. */
+static void
+test_plain(void **state)
+{
+	struct request_wire wire, plain_wire;
+	struct request req, plain;
+	size_t plain_len;
+	struct wire w;
+	int fd[2], plain_fd[2], i, rc, n_plain = 0, n_good = 0;
+
+	(void)state;
+	for (i = 0; i < 4000; i++) {
+		make_random(&w);
+		assert_int_equal(request_scan(w.p, w.len, &plain_len), 1);
+		assert_true(plain_len == 0 || plain_len == w.len);
+		if (plain_len == 0)
+			continue;
+		n_plain++;
+		pair(fd, &wire);
+		pair(plain_fd, &plain_wire);
+		assert_int_equal(write(fd[1], w.p, w.len), (ssize_t)w.len);
+		assert_int_equal(write(plain_fd[1], w.p, w.len),
+		    (ssize_t)w.len);
+		rc = request_read(&wire, &req);
+		assert_int_equal(request_read_plain(&plain_wire, plain_len,
+		    &plain), rc);
+		if (rc == 0) {
+			n_good++;
+			assert_int_equal(plain_wire.id, wire.id);
+			assert_int_equal(plain_wire.is_kept, wire.is_kept);
+			assert_same(&req, &plain);
+			request_release(&req);
+			request_release(&plain);
+			(void)close(wire.fd);
+		}
+		(void)close(plain_wire.fd);
+		(void)close(fd[1]);
+		(void)close(plain_fd[1]);
+	}
+	assert_true(n_plain > 3000 && n_good > 1000 && n_good < n_plain);
+}
+
+/* What is not there to its end, or is not as usual, is not for us. */
+static void
+test_scan(void **state)
+{
+	static const struct {
+		size_t at;
+		unsigned char to;
+	} flip[] = {
+		{ 0, 2 }, { 1, 2 }, { 3, 8 }, { 5, 7 }, { 9, 2 }, { 16, 0 },
+		{ 17, 5 }, { 19, 8 }, { 6, 8 },
+	};
+	size_t len, plain_len, i;
+	struct wire w;
+
+	(void)state;
+	make(&w, 1, 5, "");
+	/* With an empty body the first record of STDIN is its end. */
+	w.len -= 8;
+	for (len = 0; len <= w.len; len++) {
+		assert_int_equal(request_scan(w.p, len, &plain_len),
+		    len == w.len);
+		assert_int_equal(plain_len, len == w.len ? len : 0);
+	}
+	for (i = 0; i < sizeof(flip) / sizeof(flip[0]); i++) {
+		make(&w, 1, 5, "");
+		w.p[flip[i].at] = flip[i].to;
+		assert_int_equal(request_scan(w.p, w.len - 8, &plain_len), 0);
+	}
+	/* Behind it another begins: that is not this one's. */
+	make(&w, 1, 5, "");
+	assert_int_equal(request_scan(w.p, w.len, &plain_len), 1);
+	assert_int_equal(plain_len, w.len - 8);
+	make(&w, 1, 5, "a body");
+	assert_int_equal(request_scan(w.p, w.len, &plain_len), 1);
+	assert_int_equal(plain_len, 0);
+}
+
 static int
 setup(void **state)
 {
@@ -300,6 +468,8 @@ main(void)
 		cmocka_unit_test(test_read),
 		cmocka_unit_test(test_byte_by_byte),
 		cmocka_unit_test(test_broken),
+		cmocka_unit_test(test_plain),
+		cmocka_unit_test(test_scan),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);
