@@ -87,7 +87,7 @@ run: packages-build-run
 
 test: packages-build-run-test
 	@$(MAKE) --no-print-directory -j$(JOBS) programs unit-build
-	@$(MAKE) --no-print-directory unit e2e
+	@$(MAKE) --no-print-directory unit client-test e2e
 
 unit-build: $(units)
 # Every unit test, each in a process of its own; the first failure ends it.
@@ -97,6 +97,9 @@ unit: $(units)
 tests/node_modules: tests/package.json tests/package-lock.json
 	npm ci --prefix tests --no-audit --no-fund --loglevel=error
 	@touch $@
+# The client library in a world of the tests' own.
+client-test:
+	@node --test $(sort $(wildcard client/test/*.test.js))
 e2e: programs tests/node_modules
 	TEST_BIN=$(abspath $B/bin) node --test $(E2E_FLAGS) $(sort $(wildcard tests/e2e/*.test.js))
 
@@ -129,7 +132,8 @@ bench: packages-build-run-test-bench
 install: programs
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 \
 	    $(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/man/man8 \
-	    $(DESTDIR)$(PREFIX)/share/doc/sidewire
+	    $(DESTDIR)$(PREFIX)/share/doc/sidewire \
+	    $(DESTDIR)$(PREFIX)/share/sidewire/client
 	install -m 755 $(PROGRAMS:%=$B/bin/%) $(DESTDIR)$(PREFIX)/bin
 	install -m 644 sidewire/sidewire.1 $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 644 docs/sidewire.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5
@@ -137,12 +141,14 @@ install: programs
 	    $(DESTDIR)$(PREFIX)/share/man/man8
 	install -m 644 README.md LICENSE sidewire.conf.example docs/protocol.md \
 	    docs/architecture.md $(DESTDIR)$(PREFIX)/share/doc/sidewire
+	install -m 644 $(wildcard client/*.js) client/index.d.ts client/package.json \
+	    client/README.md $(DESTDIR)$(PREFIX)/share/sidewire/client
 
 help:
 	@echo "make             build the three programs under $B/bin (installs what that needs)"
 	@echo "make run         a demo on loopback: prints a URL and two tokens; Ctrl-C ends it"
 	@echo "make test        unit tests, then end-to-end tests with real servers"
-	@echo "make unit e2e    one or the other, without installing packages"
+	@echo "make unit e2e    one or the other, without installing packages; also client-test"
 	@echo "make check-asan  the same under ASan and UBSan"
 	@echo "make lint        house rules, manual pages, keys against documents"
 	@echo "make bench       ratios beside what bounds us"
@@ -152,6 +158,6 @@ help:
 clean:
 	rm -rf build
 
-.PHONY: all programs bench-programs run test unit unit-build e2e check-asan lint bench install help clean
+.PHONY: all programs bench-programs run test unit unit-build client-test e2e check-asan lint bench install help clean
 .SECONDARY:
 -include $(shell find $B -name '*.d' 2>/dev/null)

@@ -1,0 +1,80 @@
+// The token of this page: asked for once for all who need it, again when it was refused,
+// and never used again after that.
+
+import { SidewireError } from './problem.js';
+
+// The claims of a JWT, unverified: they only tell tabs and stored messages of one user
+// from those of another.
+function claimsOf(token) {
+	try {
+		const text = token.split('.')[1].replaceAll('-', '+').replaceAll('_', '/');
+		return JSON.parse(new TextDecoder().decode(Uint8Array.from(atob(text), (c) => c.charCodeAt(0))));
+	} catch {
+		return {};
+	}
+}
+
+export class Token {
+	#getToken;
+	#value;
+	#refused = null;	// the last one that a server did not take
+	#isLast = false;	// the one in use, or the next, came after a refusal
+	#asking = null;
+
+	constructor(token, getToken) {
+		if (token !== undefined && typeof token !== 'string')
+			throw new TypeError('token must be a string');
+		if (!token && typeof getToken !== 'function')
+			throw new TypeError('connect() needs a token or getToken');
+		this.#value = token ?? '';
+		this.#getToken = getToken;
+	}
+
+	// The token to use.  Rejects when there is none: a SidewireError with isFinal when
+	// there will be none, and what getToken rejected with when it may work later.
+	async get() {
+		return this.#value || this.#ask();
+	}
+
+	// A new one before the old one ends; without getToken the old one.
+	async renew() {
+		return this.#getToken ? this.#ask() : this.#value;
+	}
+
+	// A server refused this one.  False: there is no other to be tried.
+	refuse(token) {
+		if (token !== this.#value)
+			return true;		// it has been replaced meanwhile
+		this.#refused = token;
+		this.#value = '';
+		if (!this.#getToken || this.#isLast)
+			return false;
+		this.#isLast = true;
+		return true;
+	}
+
+	// A server took this one.
+	prove(token) {
+		if (token === this.#value)
+			this.#isLast = false;
+	}
+
+	#ask() {
+		this.#asking ??= this.#fetch().finally(() => { this.#asking = null; });
+		return this.#asking;
+	}
+
+	async #fetch() {
+		const token = this.#getToken ? await this.#getToken() : null;
+		if (typeof token !== 'string' || token === '' || token === this.#refused)
+			throw Object.assign(new SidewireError({ code: token ? 'invalid_token' : 'missing_token', status: 401,
+				detail: token ? 'The same token came again.' : 'There is no token.' }), { isFinal: true });
+		this.#value = token;
+		return token;
+	}
+}
+
+// The user that a token names, "" if it cannot be read.
+export function userOf(token) {
+	return String(claimsOf(token).sub ?? '');
+}
