@@ -96,8 +96,9 @@ for (const [name, server] of Object.entries(SERVERS)) {
 		checkAnswer(crowd.clients[0].answers.at(-1));
 		await isHeld(site, 0);
 
-		// Nobody gets it again: all wait, on the same connections, until the service ends.
-		await holdAll(crowd, { timeout: 300 }, { held: () => held(site) });
+		// All come back at once, as clients do, and nobody gets it again: they wait, on the
+		// same connections, until the service ends.
+		await crowd.ask({ timeout: 300 });
 		await isHeld(site, n);
 		const how = site.poller.stop();
 		const [position] = positions;
