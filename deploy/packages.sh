@@ -13,7 +13,7 @@ wanted() {
 		    libjson-c-dev libjwt-dev libsqlite3-dev ;;
 	run)	echo libwebsockets-evlib-ev lighttpd curl sqlite3 python3 \
 		    python3-websockets ;;
-	test)	echo libcmocka-dev apache2 libapache2-mod-fcgid nginx-light \
+	test)	echo libcmocka-dev apache2 libapache2-mod-fcgid nginx-light spawn-fcgi \
 		    php-cli php-sqlite3
 		# Any Node.js from 18 on will do; Debian's where there is none.
 		command -v node >/dev/null || echo nodejs

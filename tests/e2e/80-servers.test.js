@@ -8,7 +8,7 @@ import { startSite, BIN } from './lib/site.js';
 import { Process, run } from './lib/process.js';
 import { until, within } from './lib/deadline.js';
 import { Poller, checkAnswer, contents, ofType } from './lib/poller.js';
-import { apacheLog, apachePath, hasApacheModule, nginxPath, shareSite, spawnFcgiPath, startApache,
+import { apacheLog, apachePath, hasApacheModule, nginxPath, shareSite, startApache,
 	startLighttpdWith, startNginx } from './lib/servers.js';
 import { get, parseCgi } from './lib/fastcgi.js';
 
@@ -130,9 +130,9 @@ cgi.assign = ( ".cgi" => "" )`);
 	await exercise(site, { waits: false });
 });
 
-test('spawn-fcgi starts fcgi-poll', { skip: !spawnFcgiPath() }, async (t) => {
+test('spawn-fcgi starts fcgi-poll', async (t) => {
 	const site = await startSite(t, nothing);
-	site.poller = site.start('fcgi-poll', spawnFcgiPath(),
+	site.poller = site.start('fcgi-poll'(),
 		['-n', '-s', site.pollSocket, '-b', '1024', '--', FCGI_POLL, '-c', site.conf]);
 	await site.poller.saw(/"descriptor 0"/);
 	await site.startLighttpd();
