@@ -42,7 +42,8 @@ conn_lost(struct load *l, struct conn *c)
 	enum conn_state was = c->state;
 
 	conn_close(c);
-	if (was == CONN_CONNECTING || was == CONN_SHAKING) {
+	if (was == CONN_CONNECTING || was == CONN_SHAKING ||
+	    was == CONN_JOINING) {
 		l->n_opening--;
 		if (++l->n_failed > MAX_FAILED)
 			fail("cannot connect to port %d", l->o->port);
@@ -109,6 +110,11 @@ conn_add_headers(struct load *l, struct conn *c, const char *path)
 	for (i = 0; i < l->o->n_headers; i++) {
 		template_print(&c->out, l->o->headers[i], &v);
 		buf_adds(&c->out, "\r\n");
+	}
+	for (i = 0; i < l->o->n_echoes; i++) {
+		if (c->echoes[i][0] != '\0')
+			buf_addf(&c->out, "%s: %s\r\n", l->o->echoes[i][1],
+			    c->echoes[i]);
 	}
 }
 

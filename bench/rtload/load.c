@@ -5,7 +5,6 @@
 #include <sys/resource.h>
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,12 +14,10 @@
 #include "buf.h"
 #include "fail.h"
 #include "load.h"
-#include "template.h"
 
 #define MAX_OPENING	128
-#define OPEN_TIMEOUT_NS	10000000000ULL
+#define OPEN_TIMEOUT_NS	30000000000ULL
 #define MAX_BODY	(64UL * 1024 * 1024)
-#define LINE_SIZE	4096		/* PIPE_BUF: written in one piece */
 
 uint64_t
 load_now_ns(void)
@@ -69,27 +66,6 @@ read_tokens(struct load *l, const char *path)
 }
 
 static void
-open_publisher(struct load *l, const struct options *o)
-{
-	size_t len;
-	FILE *f;
-
-	l->line = calloc(1, LINE_SIZE);
-	if (l->line == NULL)
-		fail("out of memory");
-	f = o->line_path != NULL ? fopen(o->line_path, "r") : NULL;
-	if (f == NULL)
-		fail("--line: no such file");
-	len = fread(l->line, 1, LINE_SIZE - 1, f);
-	(void)fclose(f);
-	if (len == 0 || l->line[len - 1] != '\n')
-		fail("%s: not one line", o->line_path);
-	l->publish_fd = open(o->publish_path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
-	if (l->publish_fd < 0)
-		fail("%s: %s", o->publish_path, strerror(errno));
-}
-
-static void
 raise_files(int want)
 {
 	struct rlimit rl;
@@ -119,7 +95,6 @@ load_open(struct load *l, const struct options *o)
 
 	memset(l, 0, sizeof(*l));
 	l->o = o;
-	l->publish_fd = -1;
 	buf_init(&l->chunks, MAX_BODY);
 	raise_files(o->n_conns + 64);
 	l->epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -133,11 +108,13 @@ load_open(struct load *l, const struct options *o)
 		buf_init(&l->conns[i].out, MAX_BODY);
 		(void)snprintf(l->conns[i].cursor, sizeof(l->conns[i].cursor),
 		    "%s", o->cursor);
+		l->conns[i].echoes = calloc(LOAD_ECHOES, LOAD_ECHO_SIZE);
+		if (l->conns[i].echoes == NULL)
+			fail("out of memory");
 	}
 	if (o->tokens_path != NULL)
 		read_tokens(l, o->tokens_path);
-	if (o->publish_path != NULL)
-		open_publisher(l, o);
+	publish_open(&l->publisher, o);
 	if (o->kind != LOAD_POLL)
 		load_watch_input(l, EPOLL_CTL_ADD);
 }
@@ -147,16 +124,16 @@ load_close(struct load *l)
 {
 	int i;
 
-	for (i = 0; i < l->o->n_conns; i++)
+	for (i = 0; i < l->o->n_conns; i++) {
 		conn_close(&l->conns[i]);
+		free(l->conns[i].echoes);
+	}
 	free(l->conns);
 	for (i = 0; i < l->n_tokens; i++)
 		free(l->tokens[i]);
 	free(l->tokens);
-	free(l->line);
 	buf_release(&l->chunks);
-	if (l->publish_fd >= 0)
-		(void)close(l->publish_fd);
+	publish_close(&l->publisher);
 	(void)close(l->epoll);
 }
 
@@ -175,7 +152,8 @@ load_connect(struct load *l)
 	}
 	for (i = 0; i < n; i++) {
 		if (l->conns[i].state == CONN_CONNECTING ||
-		    l->conns[i].state == CONN_SHAKING)
+		    l->conns[i].state == CONN_SHAKING ||
+		    l->conns[i].state == CONN_JOINING)
 			conn_lost(l, &l->conns[i]);
 	}
 	l->n_failed += l->o->n_conns - n;
@@ -217,7 +195,7 @@ load_reset(struct load *l)
 	int i;
 
 	hist_reset(&l->hist);
-	l->n_answers = l->n_bad = l->n_events = l->n_disorder = 0;
+	l->n_answers = l->n_bad = l->n_events = l->n_disorder = l->n_measured = 0;
 	l->n_bytes = l->n_frames = l->first_ns = l->last_ns = 0;
 	for (i = 0; i < l->o->n_conns; i++) {
 		l->conns[i].n_answers = 0;
@@ -260,24 +238,4 @@ load_take_marks(struct load *l, struct conn *c, const char *text, size_t len,
 		l->last_ns = now_ns;
 	}
 	return n;
-}
-
-int
-load_publish(struct load *l, uint64_t due_ns)
-{
-	struct template_values v = { "", "", due_ns, l->n_published + 1 };
-	struct buf line;
-	ssize_t n;
-
-	buf_init(&line, LINE_SIZE);
-	template_print(&line, l->line, &v);
-	if (buf_err(&line) != 0)
-		fail("the published line is too long");
-	n = write(l->publish_fd, line.p, line.len);
-	if (n < 0 && errno != EAGAIN)
-		fail("publish: %s", strerror(errno));
-	if (n >= 0)
-		l->n_published++;
-	buf_release(&line);
-	return n >= 0;
 }

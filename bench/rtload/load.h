@@ -9,7 +9,7 @@
  *
  * Three kinds of load: LOAD_POLL asks as soon as it is answered and times the answers;
  * LOAD_HOLD does the same, but what it times are the events; LOAD_SOCKET is a
- * WebSocket client (RFC 6455).
+ * WebSocket client (RFC 6455), which may speak Socket.IO 5 over Engine.IO 4.
  */
 #ifndef LOAD_H
 #define LOAD_H
@@ -19,9 +19,12 @@
 
 #include "buf.h"
 #include "hist.h"
+#include "publish.h"
 #include "usage.h"
 
 #define LOAD_HEADERS	4
+#define LOAD_ECHOES	2
+#define LOAD_ECHO_SIZE	64
 #define LOAD_READ	262144
 
 struct http_answer;
@@ -38,9 +41,14 @@ struct options {
 	const char	*tokens_path;	/* a token a line, dealt round */
 	const char	*cursor;	/* %c of the first request */
 	int		 is_following;	/* %c is the timestamp of the last answer */
+	const char	*echoes[LOAD_ECHOES][2]; /* answer's header, next request's */
+	int		 n_echoes;
+	int		 status;	/* that of a good answer */
 	int		 n_events;	/* in each answer of LOAD_POLL; -1: any number */
 	double		 warm_s, run_s;	/* LOAD_POLL */
+	int		 is_socketio;
 	const char	*publish_path;	/* a FIFO that takes a line an event */
+	const char	*post_path;	/* or where it is posted, on the same port */
 	const char	*line_path;	/* the file that has the line, a template */
 	struct usage	 usage;		/* of the server */
 };
@@ -49,6 +57,7 @@ enum conn_state {
 	CONN_DEAD,
 	CONN_CONNECTING,
 	CONN_SHAKING,		/* LOAD_SOCKET: the handshake was sent */
+	CONN_JOINING,		/* Socket.IO: not connected to its namespace yet */
 	CONN_OPEN,		/* LOAD_SOCKET */
 	CONN_ASKING		/* a request is out */
 };
@@ -62,7 +71,8 @@ struct conn {
 	uint64_t	 last_number;	/* of the last mark */
 	uint64_t	 asked_ns;
 	struct buf	 in, out;	/* only what is incomplete */
-	char		 cursor[64];
+	char		 cursor[LOAD_ECHO_SIZE];
+	char		(*echoes)[LOAD_ECHO_SIZE];	/* n_echoes; "": none */
 };
 
 struct load {
@@ -71,9 +81,7 @@ struct load {
 	struct conn		*conns;
 	char			**tokens;
 	int			 n_tokens;
-	int			 publish_fd;	/* -1: none */
-	char			*line;
-	uint64_t		 n_published;	/* number of the last event */
+	struct publisher	 publisher;
 
 	/* state of the connections */
 	int			 n_opening;
@@ -86,6 +94,7 @@ struct load {
 	struct hist		 hist;
 	uint64_t		 n_answers, n_bad, n_events, n_disorder;
 	uint64_t		 n_bytes, n_frames;
+	uint64_t		 n_measured;	/* of n_events: what is past is stray */
 	uint64_t		 first_ns, last_ns;	/* events */
 	int			 bad_status;
 
@@ -111,8 +120,6 @@ void	 load_reset(struct load *l);
 /* Counts the marks in text that came at now_ns; returns how many there were. */
 int	 load_take_marks(struct load *l, struct conn *c, const char *text,
 	    size_t len, uint64_t now_ns);
-/* Publishes the next event, due at due_ns; 0: the FIFO is full. */
-int	 load_publish(struct load *l, uint64_t due_ns);
 
 /* conn.c: the life of one connection */
 void	 conn_start(struct load *l, struct conn *c);
@@ -120,7 +127,7 @@ void	 conn_lost(struct load *l, struct conn *c);
 void	 conn_close(struct conn *c);
 void	 conn_flush(struct load *l, struct conn *c);
 void	 conn_event(struct load *l, struct conn *c, uint32_t events);
-/* Appends "Host" and the headers of the options. */
+/* Appends "Host", the headers of the options and those of the last answer. */
 void	 conn_add_headers(struct load *l, struct conn *c, const char *method_path);
 
 /* What arrived: bytes consumed, or -1: the connection is over, -2: it is closed

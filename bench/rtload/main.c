@@ -22,10 +22,14 @@ static const char usage_text[] =
 "  --conns N         connections (1)\n"
 "  --cursor TEXT     %c of the first request\n"
 "  --follow yes      afterwards %c is the timestamp of the last answer\n"
+"  --echo A=B        the answer's header A is the next request's B; up to 2\n"
+"  --status N        that of each answer (200)\n"
 "  --events N        poll: so many in each answer\n"
 "  --warm S --secs S poll: before and while it is measured (0.5, 2)\n"
+"  --speak socketio  ws: Socket.IO 5 over Engine.IO 4\n"
 "  --publish FIFO    hold, ws: takes the published lines\n"
-"  --line FILE       the line: %T ns, %n number; must have bench_ts=%T,%n;\n"
+"  --post PATH       the same, as bodies of POST on the same port\n"
+"  --line FILE       the line: %T ns, %n number; its events have bench_ts=%T,%n;\n"
 "  --pids P,P        processes of the server, its program last: CPU time, memory\n"
 "poll measures once; hold and ws read from stdin what to do:\n"
 "  step RATE SECONDS | idle SECONDS | end\n";
@@ -49,8 +53,21 @@ number(const char *text, int min)
 	return (int)n;
 }
 
+/* "Etag=If-None-Match", which is cut in two. */
 static void
-set_option(struct options *o, const char *name, const char *value)
+add_echo(struct options *o, char *value)
+{
+	char *is = strchr(value, '=');
+
+	if (is == NULL || o->n_echoes == LOAD_ECHOES)
+		call_error("--echo");
+	*is = '\0';
+	o->echoes[o->n_echoes][0] = value;
+	o->echoes[o->n_echoes++][1] = is + 1;
+}
+
+static void
+set_option(struct options *o, const char *name, char *value)
 {
 	if (strcmp(name, "--port") == 0)
 		o->port = number(value, 1);
@@ -66,12 +83,20 @@ set_option(struct options *o, const char *name, const char *value)
 		o->cursor = value;
 	else if (strcmp(name, "--follow") == 0)
 		o->is_following = strcmp(value, "yes") == 0;
+	else if (strcmp(name, "--echo") == 0)
+		add_echo(o, value);
+	else if (strcmp(name, "--status") == 0)
+		o->status = number(value, 100);
 	else if (strcmp(name, "--events") == 0)
 		o->n_events = number(value, 0);
 	else if (strcmp(name, "--warm") == 0)
 		o->warm_s = strtod(value, NULL);
 	else if (strcmp(name, "--secs") == 0)
 		o->run_s = strtod(value, NULL);
+	else if (strcmp(name, "--speak") == 0)
+		o->is_socketio = strcmp(value, "socketio") == 0;
+	else if (strcmp(name, "--post") == 0)
+		o->post_path = value;
 	else if (strcmp(name, "--publish") == 0)
 		o->publish_path = value;
 	else if (strcmp(name, "--line") == 0)
@@ -86,7 +111,7 @@ main(int argc, char **argv)
 {
 	static const char *const kinds[] = { "poll", "hold", "ws" };
 	struct options o = { .path = "/", .n_conns = 1, .cursor = "",
-	    .n_events = -1, .warm_s = 0.5, .run_s = 2 };
+	    .status = 200, .n_events = -1, .warm_s = 0.5, .run_s = 2 };
 	static struct load load;
 	int i, kind;
 

@@ -40,6 +40,23 @@ follow(struct conn *c, const struct http_answer *a)
 	}
 }
 
+/* What the next request says in headers. */
+static void
+keep_echoes(const struct load *l, struct conn *c, const struct http_answer *a)
+{
+	const char *value;
+	size_t len = 0;
+	int i;
+
+	for (i = 0; i < l->o->n_echoes; i++) {
+		value = http_header(a, l->o->echoes[i][0], &len);
+		if (value == NULL || len >= LOAD_ECHO_SIZE)
+			continue;
+		memcpy(c->echoes[i], value, len);
+		c->echoes[i][len] = '\0';
+	}
+}
+
 static void
 on_answer(struct load *l, struct conn *c, const struct http_answer *a,
     uint64_t now_ns)
@@ -56,13 +73,14 @@ on_answer(struct load *l, struct conn *c, const struct http_answer *a,
 			c->last_number = 0;
 	}
 	n = load_take_marks(l, c, a->body, a->body_len, now_ns);
-	if (a->status != 200 ||
+	if (a->status != l->o->status ||
 	    (l->o->n_events >= 0 && n != l->o->n_events)) {
 		l->n_bad++;
 		l->bad_status = a->status;
 	}
 	if (l->o->is_following)
 		follow(c, a);
+	keep_echoes(l, c, a);
 }
 
 long

@@ -92,69 +92,109 @@ unequal(const struct load *l, uint64_t n)
 	return k;
 }
 
-static void
-run_step(struct load *l, double rate, double secs)
+/*
+ * Publishes n events at most; returns how many.  An event for those who poll is published
+ * when the one before has come to all, so that who was answered has asked again: one that is
+ * not asked for is nobody's, in a ceiling without a log.
+ */
+static uint64_t
+publish_all(struct load *l, uint64_t start, double rate, uint64_t want,
+    uint64_t limit)
 {
-	uint64_t start, due, now, limit, want = (uint64_t)(rate * secs + .5);
-	uint64_t n = 0, expected, listeners = (uint64_t)l->o->n_conns;
-	double cpu, own, wall;
+	uint64_t due, now, n = 0, listeners = (uint64_t)l->o->n_conns;
 
-	if (l->publish_fd < 0)
-		fail("step needs --publish");
-	load_reset(l);
-	cpu = usage_cpu_s(&l->o->usage);
-	own = own_cpu_s();
-	start = load_now_ns();
-	/* Publishing may run late by half the time again, and a second. */
-	limit = start + (uint64_t)(1.5e9 * secs) + 1000000000ULL;
 	while (n < want) {
 		due = start + (uint64_t)((double)n * 1e9 / rate);
 		now = load_now_ns();
 		if (now >= limit)
 			break;
-		if (now >= due && load_publish(l, due)) {
+		if (now < due || (l->o->kind == LOAD_HOLD &&
+		    l->n_events < n * listeners)) {
+			load_wait(l, now >= due || due - now < 2000000 ? 1 :
+			    (int)((due - now) / 1000000) - 1);
+		} else if (publish_next(&l->publisher, due)) {
 			n++;
 			load_wait(l, 0);
 		} else {
-			load_wait(l, now >= due || due - now < 2000000 ? 1 :
-			    (int)((due - now) / 1000000) - 1);
+			load_wait(l, 1);
 		}
+		publish_tend(&l->publisher);
 	}
+	return n;
+}
+
+/* Events since the last measurement, which nobody has published. */
+static uint64_t
+take_stray(struct load *l)
+{
+	uint64_t n = l->n_events - l->n_measured;
+
+	load_reset(l);
+	return n;
+}
+
+static void
+run_step(struct load *l, double rate, double secs)
+{
+	uint64_t start, limit, want = (uint64_t)(rate * secs + .5);
+	uint64_t n, stray, expected, listeners = (uint64_t)l->o->n_conns;
+	double cpu, program, own, wall;
+
+	if (l->publisher.fd < 0)
+		fail("step needs --publish or --post");
+	stray = take_stray(l);
+	cpu = usage_cpu_s(&l->o->usage);
+	program = usage_last_cpu_s(&l->o->usage);
+	own = own_cpu_s();
+	start = load_now_ns();
+	/* Publishing may run late by half the time again, and a second. */
+	limit = start + (uint64_t)(1.5e9 * secs) + 1000000000ULL;
+	n = publish_all(l, start, rate, want, limit);
 	expected = n * listeners;
 	limit = load_now_ns() + DRAIN_NS;
-	while (l->n_events < expected && load_now_ns() < limit)
+	while (l->n_events < expected && load_now_ns() < limit) {
 		load_wait(l, 5);
+		publish_tend(&l->publisher);
+	}
 	wall = l->last_ns > start ? (double)(l->last_ns - start) / 1e9 : 0;
 	secs = secs_since(start);
-	/* What is sent twice would come now. */
-	load_run(l, 0.1);
-	cpu = usage_cpu_s(&l->o->usage) - cpu;
 	own = own_cpu_s() - own;
+	/* What is sent twice would come now; who polls asks again. */
+	load_run(l, l->o->kind == LOAD_HOLD && 1 / rate > 0.1 ? 1 / rate : 0.1);
+	cpu = usage_cpu_s(&l->o->usage) - cpu;
+	program = usage_last_cpu_s(&l->o->usage) - program;
+	l->n_measured = l->n_events;
 	(void)printf("ok=%d late=%" PRIu64 " published=%" PRIu64
-	    " delivered=%" PRIu64 " per_s=%.0f cpu_per_1m=%.3f p50_ms=%.3f "
-	    "p99_ms=%.3f max_ms=%.3f unequal=%d disorder=%" PRIu64
-	    " lost=%d bad=%" PRIu64 " own_cpu_pct=%.0f\n",
-	    n > 0 && unequal(l, n) == 0 && l->n_disorder == 0 &&
-	    l->n_lost == 0 && l->n_bad == 0, want - n, n, l->n_events,
-	    wall > 0 ? (double)l->n_events / wall : 0,
+	    " delivered=%" PRIu64 " per_s=%.0f cpu_s=%.4f cpu_per_1m=%.3f "
+	    "program_per_1m=%.3f p50_ms=%.3f p99_ms=%.3f max_ms=%.3f "
+	    "unequal=%d disorder=%" PRIu64 " stray=%" PRIu64 " lost=%d "
+	    "bad=%" PRIu64 " own_cpu_pct=%.0f\n",
+	    n > 0 && unequal(l, n) == 0 && l->n_disorder == 0 && stray == 0 &&
+	    l->n_lost == 0 && l->publisher.n_refused == 0,
+	    want - n, n, l->n_events,
+	    wall > 0 ? (double)l->n_events / wall : 0, cpu,
 	    l->n_events > 0 ? cpu * 1e6 / (double)l->n_events : 0,
+	    l->n_events > 0 ? program * 1e6 / (double)l->n_events : 0,
 	    hist_ms(&l->hist, .5), hist_ms(&l->hist, .99),
-	    (double)l->hist.max / 1e6, unequal(l, n), l->n_disorder, l->n_lost,
-	    l->n_bad, 100 * own / secs);
+	    (double)l->hist.max / 1e6, unequal(l, n), l->n_disorder, stray,
+	    l->n_lost, l->n_bad, 100 * own / secs);
 }
 
 static void
 run_idle(struct load *l, double secs)
 {
+	uint64_t stray = take_stray(l);
 	double cpu;
 
-	load_reset(l);
 	cpu = usage_cpu_s(&l->o->usage);
 	load_run(l, secs);
 	cpu = usage_cpu_s(&l->o->usage) - cpu;
-	(void)printf("ok=%d cpu_s=%.4f pss_kib=%ld frames=%" PRIu64
-	    " answers=%" PRIu64 " open=%d\n", l->n_lost == 0, cpu,
-	    usage_pss_kib(&l->o->usage), l->n_frames, l->n_answers, l->n_open);
+	stray += l->n_events;
+	l->n_measured = l->n_events;
+	(void)printf("ok=%d cpu_s=%.4f pss_kib=%ld program_kib=%ld "
+	    "stray=%" PRIu64 " open=%d\n", l->n_lost == 0 && stray == 0, cpu,
+	    usage_pss_kib(&l->o->usage), usage_last_pss_kib(&l->o->usage),
+	    stray, l->n_open);
 }
 
 /* The next line of stdin without its end; 0: there is no more. */
@@ -193,16 +233,18 @@ run_steps(struct load *l)
 	char line[MAX_COMMAND];
 	struct buf input;
 	double a, b, cpu;
-	long pss;
+	long pss, program_pss;
 
 	buf_init(&input, 16 * MAX_COMMAND);
 	l->is_running = 1;
 	pss = usage_pss_kib(&l->o->usage);
+	program_pss = usage_last_pss_kib(&l->o->usage);
 	cpu = usage_cpu_s(&l->o->usage);
 	load_connect(l);
-	(void)printf("ok=%d open=%d failed=%d status=%d pss_kib=%ld cpu_s=%.3f\n",
+	(void)printf("ok=%d open=%d failed=%d status=%d pss_kib=%ld "
+	    "program_kib=%ld cpu_s=%.3f\n",
 	    l->n_failed == 0 && l->n_open == l->o->n_conns, l->n_open,
-	    l->n_failed, l->bad_status, pss,
+	    l->n_failed, l->bad_status, pss, program_pss,
 	    usage_cpu_s(&l->o->usage) - cpu);
 	(void)fflush(stdout);
 	while (read_command(l, &input, line, sizeof(line))) {

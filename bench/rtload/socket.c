@@ -1,6 +1,10 @@
 /*
  * WebSocket clients: handshake, then frames (RFC 6455 section 5.2).  All use the key of
  * the RFC's example, so that what is to be accepted is known without SHA-1.
+ *
+ * Socket.IO's packets are text frames: Engine.IO's type, a digit, and where that is 4,
+ * a message, Socket.IO's type, another digit.  Only what a server sends to a client that
+ * just listens is known here.
  */
 #include <string.h>
 
@@ -20,6 +24,14 @@ socket_shake(struct load *l, struct conn *c)
 	    "Sec-WebSocket-Version: 13\r\n"
 	    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n");
 	conn_flush(l, c);
+}
+
+static void
+set_open(struct load *l, struct conn *c)
+{
+	c->state = CONN_OPEN;
+	l->n_opening--;
+	l->n_open++;
 }
 
 static long
@@ -42,21 +54,41 @@ take_handshake(struct load *l, struct conn *c, const char *data, size_t len)
 		l->bad_status = a.status;
 		return -1;
 	}
-	c->state = CONN_OPEN;
-	l->n_opening--;
-	l->n_open++;
+	if (l->o->is_socketio)
+		c->state = CONN_JOINING;
+	else
+		set_open(l, c);
 	return used;
 }
 
-/* A mask of zeros is a mask (section 5.3 asks for chance: against proxies, not here). */
+/* At most 125 bytes.  A mask of zeros is a mask (section 5.3 asks for chance: against
+ * proxies, not here). */
 static void
-add_pong(struct conn *c, const char *payload, size_t len)
+add_frame(struct conn *c, int op, const char *payload, size_t len)
 {
-	unsigned char head[6] = { 0x80 | OP_PONG, 0, 0, 0, 0, 0 };
+	unsigned char head[6] = { 0, 0, 0, 0, 0, 0 };
 
+	head[0] = (unsigned char)(0x80 | op);
 	head[1] = (unsigned char)(0x80 | len);
 	buf_add(&c->out, head, sizeof(head));
 	buf_add(&c->out, payload, len);
+}
+
+/* Answers a packet that is not an event; whether it was one of those. */
+static int
+take_packet(struct load *l, struct conn *c, const char *text, size_t len)
+{
+	if (len >= 1 && text[0] == '0') {		/* opened: connect */
+		add_frame(c, OP_TEXT, "40", 2);
+	} else if (len >= 2 && memcmp(text, "40", 2) == 0) {
+		if (c->state == CONN_JOINING)
+			set_open(l, c);
+	} else if (len >= 1 && text[0] == '2') {	/* ping */
+		add_frame(c, OP_TEXT, "3", 1);
+	} else {
+		return 0;
+	}
+	return 1;
 }
 
 /* One frame: bytes consumed, 0: not all there, -1: the connection is over. */
@@ -86,8 +118,9 @@ take_frame(struct load *l, struct conn *c, const char *data, size_t len,
 	if (op == OP_CLOSE)
 		return -1;
 	if (op == OP_PING) {
-		add_pong(c, data + head, size);
-	} else if (op == OP_TEXT) {
+		add_frame(c, OP_PONG, data + head, size);
+	} else if (op == OP_TEXT && !(l->o->is_socketio &&
+	    take_packet(l, c, data + head, size))) {
 		l->n_frames++;
 		(void)load_take_marks(l, c, data + head, size, now_ns);
 	}

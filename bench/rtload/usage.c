@@ -57,27 +57,38 @@ usage_last_cpu_s(const struct usage *u)
 	return u->n_pids > 0 ? cpu_s(u->pids[u->n_pids - 1]) : 0;
 }
 
+static long
+pss_kib(int pid)
+{
+	char path[64], line[256];
+	long kib = -1;
+	FILE *f;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", pid);
+	f = fopen(path, "r");
+	if (f == NULL)
+		fail("cannot read %s", path);
+	while (kib < 0 && fgets(line, sizeof(line), f) != NULL) {
+		if (sscanf(line, "Pss: %ld", &kib) != 1)
+			kib = -1;
+	}
+	(void)fclose(f);
+	return kib < 0 ? 0 : kib;
+}
+
 long
 usage_pss_kib(const struct usage *u)
 {
-	char path[64], line[256];
-	long kib, sum = 0;
-	FILE *f;
+	long sum = 0;
 	int i;
 
-	for (i = 0; i < u->n_pids; i++) {
-		(void)snprintf(path, sizeof(path), "/proc/%d/smaps_rollup",
-		    u->pids[i]);
-		f = fopen(path, "r");
-		if (f == NULL)
-			fail("cannot read %s", path);
-		while (fgets(line, sizeof(line), f) != NULL) {
-			if (sscanf(line, "Pss: %ld", &kib) == 1) {
-				sum += kib;
-				break;
-			}
-		}
-		(void)fclose(f);
-	}
+	for (i = 0; i < u->n_pids; i++)
+		sum += pss_kib(u->pids[i]);
 	return sum;
+}
+
+long
+usage_last_pss_kib(const struct usage *u)
+{
+	return u->n_pids > 0 ? pss_kib(u->pids[u->n_pids - 1]) : 0;
 }

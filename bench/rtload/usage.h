@@ -19,7 +19,8 @@ int	 usage_parse(const char *list, struct usage *ret);
 double	 usage_cpu_s(const struct usage *u);
 /* The same of the last one alone, the program behind a web server. */
 double	 usage_last_cpu_s(const struct usage *u);
-/* KiB, summed. */
+/* KiB, summed; of the last one alone. */
 long	 usage_pss_kib(const struct usage *u);
+long	 usage_last_pss_kib(const struct usage *u);
 
 #endif
