@@ -113,19 +113,27 @@ lint: packages-build-lint
 	@tests/lint/run.sh
 
 # The load and the ceilings of the benchmark, beside the programs.
-CEILINGS = fcgi-hello lws-broadcast raw-send
-BENCH	 = rtload $(CEILINGS)
+CEILINGS = fcgi-hello fcgi-park lws-broadcast raw-send sqlite-query
+BENCH	 = rtload writer $(CEILINGS)
 bench-programs: $(BENCH:%=$B/bench/bin/%)
-$B/bench/bin/fcgi-hello: LDLIBS = -lfcgi
+$B/bench/bin/fcgi-hello $B/bench/bin/fcgi-park: LDLIBS = -lfcgi
 $B/bench/bin/lws-broadcast: LDLIBS = -lwebsockets -lev
 $B/bench/bin/rtload: $(call objs,bench/rtload)
+$B/bench/bin/writer: $(call objs,bench/writer)
 $(addprefix $B/bench/bin/,$(CEILINGS)): $B/bench/bin/%: $B/bench/ceilings/%.o
 $(BENCH:%=$B/bench/bin/%): $B/libsidewire.a
 	@mkdir -p $(@D)
 	$(if $(say),$(say) LINK $@)
 	$(Q)$(build) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDLIBS) $(LIBS)
 
-bench: packages-build-run-test-bench
+# What apt or npm does not bring is skipped, with a word in the table.
+bench/node_modules: bench/package.json bench/package-lock.json
+	-npm ci --prefix bench --no-audit --no-fund --loglevel=error && touch $@
+bench-peers: bench/node_modules
+	-@deploy/packages.sh peers
+
+# QUICK=1 leaves out what takes long; bench/README.md has the rest.
+bench: packages-build-run-test-bench bench-peers
 	@$(MAKE) --no-print-directory -j$(JOBS) programs bench-programs
 	@bench/run.sh $B/bin
 
@@ -151,13 +159,14 @@ help:
 	@echo "make unit e2e    one or the other, without installing packages; also client-test"
 	@echo "make check-asan  the same under ASan and UBSan"
 	@echo "make lint        house rules, manual pages, keys against documents"
-	@echo "make bench       ratios beside what bounds us"
+	@echo "make bench       ratios beside what bounds us and beside peers (QUICK=1: in short)"
 	@echo "make install     PREFIX=/usr/local DESTDIR="
 	@echo "make clean"
 
 clean:
 	rm -rf build
 
-.PHONY: all programs bench-programs run test unit unit-build client-test e2e check-asan lint bench install help clean
+.PHONY: all programs bench-programs bench-peers run test unit unit-build client-test e2e check-asan lint bench \
+	install help clean
 .SECONDARY:
 -include $(shell find $B -name '*.d' 2>/dev/null)

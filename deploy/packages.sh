@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs the Debian packages that a purpose needs and this machine lacks.
 #
-#   deploy/packages.sh build|run|test|lint|bench ...
+#   deploy/packages.sh build|run|test|lint|bench|peers ...
 #
 # Needs root or sudo only when something is missing.  Services that come with a package
 # (lighttpd, Apache) are not started by the installation.
@@ -20,7 +20,8 @@ wanted() {
 		command -v npm >/dev/null || echo npm ;;
 	lint)	echo git mandoc ;;
 	bench)	echo nginx-light strace ;;
-	*)	echo "usage: deploy/packages.sh build|run|test|lint|bench ..." >&2
+	peers)	echo libnginx-mod-nchan ;;
+	*)	echo "usage: deploy/packages.sh build|run|test|lint|bench|peers ..." >&2
 		exit 2 ;;
 	esac
 }

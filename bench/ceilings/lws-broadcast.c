@@ -5,6 +5,8 @@
  *
  *   lws-broadcast PORT
  *
+ * A client that offers the subprotocol "quiet" is connected and gets nothing.
+ *
  * A client has a position in a ring of lines.  One that falls behind by the whole ring
  * misses lines, which the load then counts.
  */
@@ -76,6 +78,7 @@ callback(struct lws *wsi, enum lws_callback_reasons reason, void *user,
 
 static const struct lws_protocols protocols[] = {
 	{ "broadcast", callback, sizeof(struct client), 4096, 0, NULL, 0 },
+	{ "quiet", callback, sizeof(struct client), 4096, 1, NULL, 0 },
 	{ NULL, NULL, 0, 0, 0, NULL, 0 }
 };
 
@@ -113,7 +116,7 @@ on_stdin(struct ev_loop *loop, ev_io *w, int revents)
 	}
 	s->input_len -= (size_t)(start - s->input);
 	memmove(s->input, start, s->input_len);
-	(void)lws_callback_on_writable_all_protocol(s->context, protocols);
+	(void)lws_callback_on_writable_all_protocol(s->context, &protocols[0]);
 }
 
 int
