@@ -30,7 +30,7 @@ forget_pairs() {
 	rm -f "$dir"/pairs.*
 }
 
-# medians KEY: of ours, of theirs, and of their ratios.
+# medians KEY: of ours, of theirs, and of their ratios; "-" where theirs is nothing.
 medians() {
 	awk 'function median(a, n,   i, j, t) {
 		for (i = 2; i <= n; i++)
@@ -40,9 +40,9 @@ medians() {
 		return n % 2 ? a[(n + 1) / 2] : (a[n / 2] + a[n / 2 + 1]) / 2
 	}
 	function show(x) { return sprintf(x >= 100 ? "%.0f" : "%.2f", x) }
-	{ a[NR] = $1; b[NR] = $2; r[NR] = $2 > 0 ? $1 / $2 : 0 }
-	END { if (NR) print show(median(a, NR)), show(median(b, NR)), \
-	    sprintf("%.2f", median(r, NR)) }' "$dir/pairs.$1"
+	{ a[NR] = $1; b[NR] = $2; if ($2 > 0) r[++n] = $1 / $2 }
+	END { print show(median(a, NR)), show(median(b, NR)), \
+	    n ? sprintf("%.2f", median(r, n)) : "-" }' "$dir/pairs.$1"
 }
 
 # pair_row NAME UNIT KEY BESIDE REMARK; leaves the three medians in ours, theirs, ratio.
@@ -74,9 +74,10 @@ missed() {
 
 # --- what was to be reached ---
 
-# reach TITLE FIGURE OPERATOR LIMIT: noted for the end; no FIGURE, it was not measured.
+# reach TITLE FIGURE OPERATOR LIMIT: noted for the end; no FIGURE or "-", it was not
+# measured.
 reach() {
-	if [ -z "$2" ]; then
+	if [ "${2:--}" = - ]; then
 		printf '    %-58s %9s    %s\n' "$1" - "not measured"
 	else
 		printf '    %-58s %9s %2s %-6s %s\n' "$1" "$2" "$3" "$4" \
