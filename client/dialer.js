@@ -49,10 +49,9 @@ export class Dialer {
 	wake(ms) {
 		if (!this.#isOn)
 			return;
-		if (this.socket)
-			this.socket.ping(ms);
-		if (!this.socket)
-			this.#plan(this.#notBefore - this.#ctx.env.clock.now());
+		this.socket?.ping(ms);
+		if (!this.socket && this.#ctx.env.clock.now() >= this.#notBefore)
+			this.#plan(0);
 	}
 
 	get #blockedName() { return `sidewire:blocked:${this.#ctx.wsUrl}`; }

@@ -42,8 +42,9 @@ class Stream {
 	event(event) { this.#add({ event, at: event.timestamp }); }
 	position(at) { this.#add({ at }); }
 
-	// The present state as events, at a position; what is before upTo may follow as events.
-	// reason: of the reset, or "first".
+	// The present state as events, at a position; what was committed from there up to upTo
+	// follows.  at: "" where the state is empty and its position not known.  reason: of the
+	// reset, or "first".
 	state(events, at, upTo, reason) { this.#add({ state: { events, timestamp: at, reason }, at, upTo }); }
 
 	// Nothing more comes.  drained resolves when all of it was handled or dropped.
@@ -144,7 +145,7 @@ export class Inbox {
 
 	async #takeState(stream, item) {
 		if (stream.from !== this.cursor) {
-			stream.base = item.upTo;
+			stream.base = item.at || item.upTo;
 			if (stream.isEnded)
 				this.drop(stream);	// an answer to a poll: the next one asks from the cursor
 			else if (this.isBehind)

@@ -43,7 +43,10 @@ export class Leader {
 
 	#present() {
 		const now = this.#ctx.env.clock.now();
-		return [...this.#tabs.values()].filter((tab) => now - tab.at < PRESENT_MS);
+		for (const [id, tab] of this.#tabs)
+			if (now - tab.at >= PRESENT_MS)
+				this.#tabs.delete(id);
+		return [...this.#tabs.values()];
 	}
 
 	receive(message) {

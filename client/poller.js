@@ -23,7 +23,6 @@ export class Poller {
 	#isLooping = false;
 	#abort = null;			// of the poll on its way
 	#began = -Infinity;		// when it was sent
-	#isHeld = false;		// the server was asked to hold it
 	#wakeUp = () => {};		// ends the pause
 	#notBefore = 0;			// by the server's advice
 	isWorking = false;		// the last poll was answered
@@ -47,12 +46,8 @@ export class Poller {
 		this.#run(ms);
 	}
 
-	// A stream waits for events that it does not bring: no time to hold a poll.
+	// A stream waits for events that it does not bring.
 	fill() {
-		if (this.#mode === 'off')
-			return;
-		if (this.#isHeld)
-			this.#abort.abort();
 		this.#wakeUp();
 		this.#run(0);
 	}
@@ -131,7 +126,7 @@ export class Poller {
 	async #once() {
 		const { inbox, env } = this.#ctx;
 		const wasBehind = inbox.isBehind;
-		const isHeld = this.#isHeld = this.#mode === 'on' && this.isWorking && !this.#isAsked && !wasBehind &&
+		const isHeld = this.#mode === 'on' && this.isWorking && !this.#isAsked && !wasBehind &&
 			!this.#ctx.isHidden();
 		const began = this.#began = env.clock.now();
 		const abort = this.#abort = new AbortController();
@@ -140,7 +135,6 @@ export class Poller {
 			token = await this.#ctx.token.get();
 			stream = inbox.open();
 			const answer = await this.#request(abort, token, stream.from, isHeld ? HOLD_S : 0);
-			this.#isHeld = false;
 			this.#ctx.token.prove(token);
 			this.#give(stream, answer);
 			await stream.drained;
@@ -154,7 +148,6 @@ export class Poller {
 			return abort.signal.aborted && !abort.isLate ? 0 : this.#failed(error, token);
 		} finally {
 			this.#abort = null;
-			this.#isHeld = false;
 		}
 	}
 
@@ -202,6 +195,8 @@ export class Poller {
 	#failed(error, token) {
 		this.#work(false);
 		if (!isRefusal(error)) {
+			if (error?.isPassing === false)
+				this.#ctx.report(error);	// nobody else would tell why it does not work
 			const adviceMs = error?.retryAfterMs ?? 0;
 			this.#notBefore = this.#ctx.env.clock.now() + adviceMs;
 			return this.#backoff.next(adviceMs);

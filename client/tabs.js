@@ -21,9 +21,14 @@ export class Tabs {
 		this.#on = on;
 	}
 
-	// Without locks or channels each tab is alone.
+	// Without locks or channels each tab is alone; some places have them and deny their use.
 	static isPossible(env) {
-		return Boolean(env.locks && env.BroadcastChannel);
+		try {
+			new env.BroadcastChannel('sidewire').close();
+			return Boolean(env.locks);
+		} catch {
+			return false;
+		}
 	}
 
 	start() {
@@ -70,13 +75,16 @@ export class Tabs {
 				isHeld = true;
 				return this.#hold();
 			});
-		} catch {
-			// Another took it; or we ended our waiting ourselves.
-			if (!isHeld || this.#isClosed)
+		} catch (error) {
+			if (this.#isClosed)
 				return;
-			this.#release = null;
-			this.#on.follow();
-			this.#wait();
+			if (isHeld) {			// another took it
+				this.#release = null;
+				this.#on.follow();
+				this.#wait();
+			} else if (error?.name !== 'AbortError') {
+				void this.#hold();	// no locks in this place: each for itself
+			}
 		}
 	}
 

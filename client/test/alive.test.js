@@ -80,6 +80,24 @@ test('after sleep a held poll is asked anew, a young one is not', async (t) => {
 	tab.tell('online');
 	await w.pass(200);
 	assert.deepEqual(tab.contents(), ['one']);
+	await w.pass(10000);
+	tab.tell('online');
+	await w.pass(1);
+	assert.match(server.asked.at(-1).url, /timeout=0&/, 'answered at once: does it work?');
+});
+
+test('polls that work again are known to do so at once', async (t) => {
+	const w = world(t), { server } = w;
+	const tab = w.tab().connect({ wsUrl: null });
+	await w.pass(1000);
+	server.http = 'refused';
+	await w.pass(60000);
+	assert.equal(tab.live.status, 'offline');
+	server.http = 'up';
+	const { polls } = server.counts;
+	await w.until(() => server.counts.polls > polls, 'the next poll', 31000);
+	await w.pass(50);
+	assert.equal(tab.live.status, 'polling');
 });
 
 test('a poll without an answer is given up 10 s after its time', async (t) => {

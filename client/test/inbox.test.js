@@ -85,6 +85,29 @@ test('a second state is passed over, and its stream waits until the gap is fille
 	assert.ok(!box.isBehind);
 });
 
+test('an empty state whose position is not known waits for all that came with it', async () => {
+	const { box, got } = inbox('');
+	const a = box.open(), b = box.open();
+	a.state([], position(5), position(5), 'first');
+	await settle();
+	b.state([], '', position(9), 'first');
+	[9, 10].forEach((n) => b.event(event(n)));
+	const fill = box.open();
+	[6, 7].forEach((n) => fill.event(event(n)));
+	await settle();
+	assert.deepEqual(got.events, [6, 7]);
+	[8, 9].forEach((n) => fill.event(event(n)));
+	await settle();
+	assert.deepEqual(got.events, [6, 7, 8, 9, 10]);
+	// The first of all: news begin where they begin.
+	const alone = inbox('');
+	const s = alone.box.open();
+	s.state([], '', position(9), 'first');
+	s.event(event(9));
+	await settle();
+	assert.deepEqual([alone.got.states, alone.got.events], [[''], [9]]);
+});
+
 test('a reset back in the log: who was asked for elsewhere begins anew', async () => {
 	const { box, got } = inbox(position(900));
 	let stale = 0;

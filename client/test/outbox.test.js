@@ -59,6 +59,20 @@ for (const way of ['websocket', 'polling']) {
 	});
 }
 
+test('the time that a server names holds on the other way too', async (t) => {
+	const w = world(t), { server } = w, tab = w.tab();
+	await onWay(w, tab, 'websocket');
+	server.judge = () => ({ code: 'busy', status: 503, retryAfterMs: 8000 });
+	void tab.live.send(hello);
+	await w.pass(100);
+	server.judge = null;
+	server.cut();
+	await w.pass(7500);
+	assert.equal(server.counts.sends, 1);
+	await w.pass(3000);
+	assert.deepEqual(messages(server), ['hello']);
+});
+
 test('an ack that is lost with its socket: sent again with the same key, by the other way', async (t) => {
 	const w = world(t), { server } = w, tab = w.tab();
 	await onWay(w, tab, 'websocket');

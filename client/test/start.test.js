@@ -174,6 +174,15 @@ test('where polls do not work the socket does', async (t) => {
 	assert.equal(tab.states.length, 1);
 });
 
+test('a poll that the server finds wrong is reported, and does not keep the socket', async (t) => {
+	const w = world(t), { server } = w;
+	server.http = { status: 400, body: { code: 'bad_request', status: 400, detail: 'rooms must be ids' } };
+	const tab = w.tab().connect();
+	await w.pass(1000);
+	assert.deepEqual([tab.errors[0].code, tab.errors[0].message], ['bad_request', 'rooms must be ids']);
+	assert.equal(tab.live.status, 'websocket');
+});
+
 test('a server that does not hold polls is not asked without end', async (t) => {
 	const w = world(t), { server } = w;
 	server.ws = 'refused';

@@ -134,6 +134,73 @@ test('a hidden tab takes nothing from anybody', async (t) => {
 	w.loses = undefined;
 });
 
+test('a tab that vanished is forgotten after a while', async (t) => {
+	const w = world(t, { tabs: true }), { server } = w;
+	for (const [ms, byes] of [[60000, 0], [160000, 1]]) {
+		const [a, b] = await open(w, 2);
+		await w.pass(100);
+		w.loses = (m) => m.kind === 'left';
+		b.live.close();
+		await w.pass(ms);
+		w.loses = undefined;
+		a.live.close();
+		await w.pass(100);
+		assert.equal(server.heard.filter((h) => h.by === 'socket' && h.frame.type === 'bye').length, byes);
+	}
+});
+
+test('a leader that is ahead of the log is not asked after without end', async (t) => {
+	const w = world(t, { tabs: true }), { server } = w;
+	server.n = 1000;
+	const [a] = await open(w, 1);
+	server.n = 500;		// a backup was restored, and nobody has noticed
+	const b = w.tab().connect(), { polls } = server.counts;
+	await w.pass(60000);
+	const n = server.counts.polls - polls;
+	assert.ok(n > 10 && n < 45, `${n} polls in a minute`);
+	server.n = 1000;
+	server.post('one');
+	await w.pass(5000);
+	assert.deepEqual([a.contents(), b.contents()], [['one'], ['one']]);
+	const after = server.counts.polls;
+	await w.pass(60000);
+	assert.equal(server.counts.polls, after);
+});
+
+test('where the browser denies locks or channels each tab is alone', async (t) => {
+	const w = world(t, { tabs: true }), { server } = w;
+	const denied = () => { throw Object.assign(new Error('denied'), { name: 'SecurityError' }); };
+	const places = [{ BroadcastChannel: class { constructor() { denied(); } } }, { locks: { request: async () => denied() } },
+		{ locks: undefined }, { BroadcastChannel: undefined }];
+	for (const env of places) {
+		const tab = w.tab().connect({ env });
+		await w.until(() => tab.live.status === 'websocket', 'websocket', 1000);
+	}
+	server.post('one');
+	await w.pass(100);
+	assert.equal(server.sockets.size, places.length);
+});
+
+test('a leader without a position tells it with the first event', async (t) => {
+	const w = world(t, { tabs: true }), { server } = w;
+	server.rooms = [];
+	server.http = 'refused';
+	const a = w.tab().connect(), b = w.tab().connect();
+	// News between the empty state and the first sync: the state's position is not known.
+	server.answer = function answer(...args) {
+		const { timestamp, ...first } = Object.getPrototypeOf(this).answer.apply(this, args);
+		delete this.answer;
+		return { ...first, events: [this.post('at once')], timestamp: this.head };
+	};
+	await w.until(() => a.contents().length === 1, 'the first event', 1000);
+	server.http = 'up';
+	await w.until(() => b.states.length === 1, 'the state of the other', 5000);
+	server.post('two');
+	await w.pass(1000);
+	assert.deepEqual([a.contents(), b.contents()], [['at once', 'two'], ['two']]);
+	assert.equal(server.sockets.size, 1);
+});
+
 test('items that a tab did not get are asked for', async (t) => {
 	const w = world(t, { tabs: true }), { server } = w;
 	const [a, b] = await open(w, 2);
