@@ -16,20 +16,17 @@
 #include "err.h"
 #include "event.h"
 #include "eventlog.h"
+#include "publication.h"
 #include "site.h"
 #include "watch.h"
 
 #define PUBLISH_MAX	65536	/* bytes of a payload */
 #define TAIL_PAGE	500
 
-struct publish_args {
-	const char	*room, *user;
-	int64_t		 ttl_s;
-	int		 is_json;
-};
-
+/* The options; *ret borrows them. */
 static int
-publish_parse(struct cli *cli, int argc, char **argv, struct publish_args *ret)
+publish_parse(struct cli *cli, int argc, char **argv, struct publication *ret,
+    int *ret_json)
 {
 	static const struct option options[] = {
 		{ "room", required_argument, NULL, 'r' },
@@ -38,97 +35,74 @@ publish_parse(struct cli *cli, int argc, char **argv, struct publish_args *ret)
 		{ "json", no_argument, NULL, 'j' },
 		{ NULL, 0, NULL, 0 }
 	};
+	int64_t ttl_s = 0;
 	int c, rc = CLI_OK;
 
 	memset(ret, 0, sizeof(*ret));
 	for (c = cli_option(argc, argv, options, NULL); c != -1 && rc == CLI_OK;
 	    c = cli_option(argc, argv, options, NULL)) {
 		if (c == 'r')
-			ret->room = optarg;
+			ret->room_id = optarg;
 		else if (c == 'u')
-			ret->user = optarg;
+			ret->user_id = optarg;
 		else if (c == 't')
-			rc = cli_number(cli, "--ttl", optarg, 0, 86400 * 365,
-			    &ret->ttl_s);
+			rc = cli_number(cli, "--ttl", optarg, 0,
+			    PUBLICATION_MAX_TTL_S, &ttl_s);
 		else if (c == 'j')
-			ret->is_json = 1;
+			*ret_json = 1;
 		else
 			return cli_misuse_option(cli, argv);
 	}
-	if (rc == CLI_OK && ret->room != NULL && ret->user != NULL)
+	ret->ttl_ms = ttl_s * 1000;
+	if (rc == CLI_OK && ret->room_id != NULL && ret->user_id != NULL)
 		rc = cli_misuse(cli, "--room and --user: choose one");
 	return rc;
 }
 
-/* The audience must be there: an event for nobody is a mistake. */
 static int
-publish_audience(struct cli *cli, const struct publish_args *args)
-{
-	int rc;
-
-	if (args->user != NULL) {
-		rc = site_has_user(cli->st, args->user);
-		if (rc == 0)
-			return cli_fail(cli, "no such user: %s", args->user);
-		if (rc < 0)
-			return cli_fail_store(cli, rc, NULL);
-	}
-	if (args->room != NULL) {
-		rc = site_check_room(cli->st, args->room, "");
-		if (rc == ERR_NOTFOUND)
-			return cli_fail(cli, "no such room: %s", args->room);
-		if (rc < 0 && rc != ERR_DENIED)
-			return cli_fail_store(cli, rc, NULL);
-	}
-	return CLI_OK;
-}
-
-static int
-publish_event(struct cli *cli, const struct publish_args *args,
-    const char *type, const char *payload)
+publish_event(struct cli *cli, const struct publication *p, int is_json)
 {
 	char when[CLOCK_POS_SIZE];
-	int64_t id;
+	const char *why = NULL;
+	int64_t pos;
 	int rc;
 
-	rc = publish_audience(cli, args);
-	if (rc != CLI_OK)
-		return rc;
-	rc = eventlog_append(cli->st, type, args->room, args->user, NULL,
-	    payload, strlen(payload), args->ttl_s * 1000, &id);
-	if (rc == ERR_INVAL)
-		return cli_fail(cli, "the type must be plain text and the "
-		    "payload a JSON object");
+	rc = store_write(cli->st);
+	if (rc == 0)
+		rc = publication_write(p, cli->st, &pos, &why);
+	if (rc < 0 && why != NULL)
+		return rc != ERR_NOTFOUND ? cli_fail(cli, "%s", why) :
+		    cli_fail(cli, "no such %s: %s",
+		    p->user_id != NULL ? "user" : "room",
+		    p->user_id != NULL ? p->user_id : p->room_id);
 	if (rc >= 0)
 		rc = store_commit(cli->st);
 	if (rc < 0)
 		return cli_fail_store(cli, rc, NULL);
-	cli_print("timestamp", clock_print_pos(id, when), args->is_json);
+	cli_print("timestamp", clock_print_pos(pos, when), is_json);
 	return CLI_OK;
 }
 
 int
 cmd_publish(struct cli *cli, int argc, char **argv)
 {
-	struct publish_args args;
-	char *payload;
-	int rc;
+	struct publication p;
+	int rc, is_json = 0;
 
-	rc = publish_parse(cli, argc, argv, &args);
+	rc = publish_parse(cli, argc, argv, &p, &is_json);
 	if (rc != CLI_OK)
 		return rc;
 	if (argc - optind != 2)
 		return cli_misuse(cli, "give a type and a payload");
-	rc = cli_text(cli, argv[optind + 1], PUBLISH_MAX, &payload);
+	p.type = argv[optind];
+	rc = cli_text(cli, argv[optind + 1], PUBLISH_MAX, &p.payload);
 	if (rc != CLI_OK)
 		return rc;
+	p.payload_len = strlen(p.payload);
 	rc = cli_open(cli, STORE_SERVE);
-	if (rc == CLI_OK) {
-		rc = store_write(cli->st);
-		rc = rc < 0 ? cli_fail_store(cli, rc, NULL) :
-		    publish_event(cli, &args, argv[optind], payload);
-	}
-	free(payload);
+	if (rc == CLI_OK)
+		rc = publish_event(cli, &p, is_json);
+	free(p.payload);
 	return rc;
 }
 
