@@ -147,7 +147,7 @@ static const struct key keys[] = {
 	    "polls of one user; 0: no limit", NULL },
 	{ "limit.send_per_s", TYPE_INT, AT(limit_send_per_s), 0, 100000,
 	    "10", "per second",
-	    "messages of one user; 0: no limit", NULL },
+	    "messages and notes of one user; 0: no limit", NULL },
 	{ "limit.frame_per_s", TYPE_INT, AT(limit_frame_per_s), 0, 100000,
 	    "50", "per second",
 	    "frames on one socket; 0: no limit", NULL },

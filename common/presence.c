@@ -553,12 +553,28 @@ is_young(struct store *st, const char *user_id, int64_t now_ms, int64_t ttl_ms)
 	    ends_at <= now_ms + ttl_ms;
 }
 
+/* Only who has a lease says bye; returns how many went offline. */
+static int
+end_lease(struct store *st, const char *user_id, int64_t now_ms)
+{
+	int64_t ends_at, next;
+	int err;
+
+	err = lease_get(st, user_id, LEASE_POLL, &ends_at);
+	if (err == ERR_NOTFOUND)
+		return 0;
+	if (err >= 0)
+		err = lease_take(st, user_id, LEASE_POLL, now_ms, now_ms);
+	if (err >= 0)
+		err = lease_sweep(st, now_ms, &next);
+	return err;
+}
+
 static int
 poll_run(struct writer_job *job, struct store *st)
 {
 	struct poll_job *j = (struct poll_job *)job;
 	struct presence *p = j->p;
-	int64_t ends_at, next;
 	int err;
 
 	j->n_online = j->n_offline = 0;
@@ -571,15 +587,7 @@ poll_run(struct writer_job *job, struct store *st)
 		j->n_online = err > 0;
 		return err;
 	}
-	/* Only who has a lease says bye. */
-	err = lease_get(st, j->user_id, LEASE_POLL, &ends_at);
-	if (err == ERR_NOTFOUND)
-		return 0;
-	if (err >= 0)
-		err = lease_take(st, j->user_id, LEASE_POLL, j->now_ms,
-		    j->now_ms);
-	if (err >= 0)
-		err = lease_sweep(st, j->now_ms, &next);
+	err = end_lease(st, j->user_id, j->now_ms);
 	if (err > 0)
 		j->n_offline = err;
 	return err;
@@ -760,6 +768,21 @@ presence_poll_once(const struct conf *conf, struct store *st,
 		err = lease_adopt(st, now_ms, silence_ms(ttl_ms), now_ms);
 	if (err >= 0)
 		err = lease_sweep(st, now_ms, &next);
+	if (err >= 0)
+		err = store_commit(st);
+	if (err < 0)
+		store_rollback(st);
+	return err < 0 ? err : 0;
+}
+
+int
+presence_bye_once(struct store *st, const char *user_id, int64_t now_ms)
+{
+	int err;
+
+	err = store_write(st);
+	if (err >= 0)
+		err = end_lease(st, user_id, now_ms);
 	if (err >= 0)
 		err = store_commit(st);
 	if (err < 0)

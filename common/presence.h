@@ -50,5 +50,7 @@ int64_t	 presence_tick(struct presence *p, int64_t now_ms);
 /* A poll in a process that ends with it (CGI): the same, written at once on st. */
 int	 presence_poll_once(const struct conf *conf, struct store *st,
 	    const char *user_id, int64_t now_ms) ATTR_MUST_CHECK;
+int	 presence_bye_once(struct store *st, const char *user_id, int64_t now_ms)
+	    ATTR_MUST_CHECK;
 
 #endif

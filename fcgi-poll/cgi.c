@@ -81,14 +81,14 @@ answer(const struct conf *conf, struct shm *shm, const struct request *req,
 {
 	struct app app = { .conf = conf, .shm = shm };
 	char why[512] = "out of memory";
-	struct hold *hold = NULL;
+	struct later later;
 	struct handler h;
 
 	if (handler_open(&app, &h, why, sizeof(why)) < 0) {
 		fail(rep, why);
 		return;
 	}
-	route_handle(&h, req, rep, &hold);	/* no park, no hold */
+	route_handle(&h, req, rep, &later);	/* no park, no writer: nothing later */
 	handler_close(&h);
 }
 
@@ -134,6 +134,11 @@ cgi_run(const char *conf_path)
 	log_init("fcgi-poll", LOG_INFO_LEVEL);
 	if (request_parse(environ, &req) < 0) {
 		log_errx("[LongPoll] out of memory");
+		return 1;
+	}
+	if (request_read_body(&req, STDIN_FILENO, route_takes_body) < 0) {
+		log_errx("[LongPoll] the request broke off");
+		request_release(&req);
 		return 1;
 	}
 	reply_init(&rep);

@@ -12,6 +12,7 @@
 #include "conn.h"
 #include "err.h"
 #include "reply.h"
+#include "route.h"
 
 #define MAX_OUT		(REPLY_MAX_BODY + REPLY_MAX_BODY / 1024 + 65536)
 
@@ -80,7 +81,7 @@ conn_read(struct conn *c, struct request *ret)
 		    sizeof(tv));
 		c->is_timed = 1;
 	}
-	return request_read(&c->wire, ret);
+	return request_read(&c->wire, route_takes_body, ret);
 }
 
 int
@@ -102,13 +103,29 @@ conn_write(struct conn *c)
 	return 1;
 }
 
-int
-conn_answer(struct conn *c, struct reply *rep)
+static int
+print(struct conn *c, struct reply *rep)
 {
 	buf_reset(&c->out);
 	c->out_done = 0;
 	reply_print_fcgi(rep, c->wire.id, &c->out);
-	if (buf_err(&c->out) != 0)
-		return ERR_NOMEM;
-	return conn_write(c);
+	return buf_err(&c->out) != 0 ? ERR_NOMEM : 0;
+}
+
+int
+conn_answer(struct conn *c, struct reply *rep)
+{
+	int rc;
+
+	rc = print(c, rep);
+	return rc < 0 ? rc : conn_write(c);
+}
+
+void
+conn_print(struct conn *c, struct reply *rep)
+{
+	if (print(c, rep) == 0)
+		return;
+	buf_reset(&c->out);
+	c->wire.is_kept = 0;
 }

@@ -75,5 +75,7 @@ int	 conn_read(struct conn *c, struct request *ret) ATTR_MUST_CHECK;
  * 1 all, 0 conn_write() has to go on when it is writable; ERR_CLOSED, ERR_NOMEM. */
 int	 conn_answer(struct conn *c, struct reply *rep) ATTR_MUST_CHECK;
 int	 conn_write(struct conn *c) ATTR_MUST_CHECK;
+/* Only prints it, for conn_write(); where that fails the connection ends without an answer. */
+void	 conn_print(struct conn *c, struct reply *rep);
 
 #endif

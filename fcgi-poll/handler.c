@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "app.h"
 #include "auth.h"
@@ -292,6 +293,21 @@ handler_check_user(struct handler *h, const struct auth_claims *claims,
 	seen->head = head;
 	memcpy(seen->id, claims->user_id, strlen(claims->user_id) + 1);
 	return 0;
+}
+
+/* --- the body --- */
+
+int
+handler_check_json(const struct request *req, struct reply *rep)
+{
+	const char *type = req->content_type;
+	size_t len = strlen(REPLY_JSON);
+
+	if (strncasecmp(type, REPLY_JSON, len) == 0 &&
+	    (type[len] == '\0' || strchr("; \t", type[len]) != NULL))
+		return 0;
+	reply_problem(rep, PROBLEM_MEDIA_TYPE, NULL);
+	return ERR_INVAL;
 }
 
 /* --- the rate --- */

@@ -19,6 +19,7 @@
 struct app;
 struct auth;
 struct auth_claims;
+struct errand;
 struct hold;
 struct reply;
 struct request;
@@ -70,9 +71,22 @@ int	 handler_max_wait_s(const struct handler *h, const struct request *req);
 int	 handler_has_tail(const struct handler *h);
 int64_t	 handler_head(const struct handler *h);
 
+/* The body is said to be JSON. */
+int	 handler_check_json(const struct request *req, struct reply *rep) ATTR_MUST_CHECK;
+
+/*
+ * What a handler leaves to be done by others; all NULL: its reply is the answer.  The caller's
+ * then: a poll to be held (hold.h) or an errand (errand.h) instead of the reply, or a notice
+ * beside it.
+ */
+struct later {
+	struct hold	*hold;
+	struct errand	*errand;
+};
+
 /* --- the handlers; route.c has the table --- */
 typedef void handler_fn(struct handler *h, const struct request *req,
-	    struct reply *rep, struct hold **ret_hold);
-handler_fn	 history_get, metrics_get, status_get;
+	    struct reply *rep, struct later *later);
+handler_fn	 history_get, metrics_get, publish_post, send_post, status_get;
 
 #endif

@@ -56,14 +56,14 @@ answer(struct handler *h, const struct query *q, const char *user_id,
 
 void
 history_get(struct handler *h, const struct request *req, struct reply *rep,
-    struct hold **ret_hold)
+    struct later *later)
 {
 	struct auth_claims claims;
 	const char *why = NULL;
 	struct query q;
 	int rc;
 
-	(void)ret_hold;
+	(void)later;
 	rc = query_parse(req->query, strlen(req->query), &q, &why);
 	if (rc < 0) {
 		reply_problem(rep, problem_of_err(rc), why);

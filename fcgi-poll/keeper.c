@@ -229,7 +229,7 @@ take_given(struct keeper *k)
 	while (!TAILQ_EMPTY(&conns)) {
 		c = TAILQ_FIRST(&conns);
 		TAILQ_REMOVE(&conns, c, link);
-		watch(k, c, EPOLLOUT, KEEPER_WRITE_S);
+		go_on(k, c, conn_write(c));
 	}
 	while (!STAILQ_EMPTY(&holds)) {
 		hold = STAILQ_FIRST(&holds);

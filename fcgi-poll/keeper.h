@@ -31,7 +31,7 @@ int	 keeper_start(struct keeper *k) ATTR_MUST_CHECK;
 void	 keeper_drain(struct keeper *k);
 /* Joins the thread: drain first.  Returns 0, or the error that ended it. */
 int	 keeper_join(struct keeper *k);
-/* After the workers were closed and before the gate; NULL is fine. */
+/* After the workers and the writer were closed and before the gate; NULL is fine. */
 void	 keeper_close(struct keeper *k);
 
 #endif

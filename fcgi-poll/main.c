@@ -118,10 +118,10 @@ static void
 close_all(struct service *s)
 {
 	workers_close(s->workers);
+	presence_close(s->app.presence);
+	writer_close(s->app.writer);	/* errands end, to the keeper */
 	keeper_close(s->keeper);
 	gate_close(s->gate);
-	presence_close(s->app.presence);
-	writer_close(s->app.writer);
 	duty_close(s->duty);
 	park_close(s->app.park);
 	shm_close(s->app.shm);

@@ -49,7 +49,7 @@ check(struct handler *h, const struct request *req, struct reply *rep)
 
 void
 metrics_get(struct handler *h, const struct request *req, struct reply *rep,
-    struct hold **ret_hold)
+    struct later *later)
 {
 	const struct app *app = h->app;
 	const struct stats_gauge gauge[] = {
@@ -61,7 +61,7 @@ metrics_get(struct handler *h, const struct request *req, struct reply *rep,
 		    app->conf->poll_max_held },
 	};
 
-	(void)ret_hold;
+	(void)later;
 	if (check(h, req, rep) < 0)
 		return;
 	rep->content_type = "text/plain; version=0.0.4; charset=utf-8";

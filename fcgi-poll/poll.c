@@ -328,7 +328,7 @@ check(struct polling *p)
 
 void
 poll_get(struct handler *h, const struct request *req, struct reply *rep,
-    struct hold **ret_hold)
+    struct later *later)
 {
 	struct polling p = { .h = h, .req = req, .rep = rep };
 
@@ -336,13 +336,13 @@ poll_get(struct handler *h, const struct request *req, struct reply *rep,
 		return;
 	p.max_wait_s = handler_max_wait_s(h, req);
 	if (check(&p) == 0 && look(&p) == 0) {
-		*ret_hold = hold(&p);
-		if (*ret_hold == NULL) {
+		later->hold = hold(&p);
+		if (later->hold == NULL) {
 			tell_of_apache(&p);
 			answer_end(&p.answer, &p.end);
 			stats_add(h->app->shm, STATS_poll_events,
 			    (uint64_t)p.answer.n_events);
-			*ret_hold = notice(&p);
+			later->hold = notice(&p);
 		}
 	}
 	query_release(&p.q);

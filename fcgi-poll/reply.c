@@ -49,7 +49,8 @@ reason(int status)
 		int status;
 		const char *text;
 	} table[] = {
-		{ 200, "OK" }, { 204, "No Content" }, { 400, "Bad Request" },
+		{ 200, "OK" }, { 201, "Created" }, { 204, "No Content" },
+		{ 400, "Bad Request" },
 		{ 401, "Unauthorized" }, { 403, "Forbidden" },
 		{ 404, "Not Found" }, { 405, "Method Not Allowed" },
 		{ 413, "Content Too Large" },

@@ -5,6 +5,7 @@
  * record of parameters and no body, all of it there already, is read without it:
  * the library takes some fifty allocations for it.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -14,6 +15,7 @@
 
 #include <fcgiapp.h>
 
+#include "buf.h"
 #include "clock.h"
 #include "err.h"
 #include "request.h"
@@ -22,7 +24,7 @@
 enum param {
 	P_METHOD, P_URI, P_SCRIPT, P_INFO, P_QUERY, P_AUTH, P_AUTH_REDIRECT,
 	P_AUTH_PLAIN, P_ORIGIN, P_ADDR, P_SOFTWARE, P_XFF, P_FORWARDED,
-	P_REAL_IP, P_CONTEXT, P_COUNT
+	P_REAL_IP, P_CONTEXT, P_TYPE, P_LENGTH, P_KEY, P_COUNT
 };
 #define NAME(s)	{ s, sizeof(s) - 1 }
 static const struct text {
@@ -44,6 +46,9 @@ static const struct text {
 	[P_FORWARDED] = NAME("HTTP_FORWARDED"),
 	[P_REAL_IP] = NAME("HTTP_X_REAL_IP"),
 	[P_CONTEXT] = NAME("CONTEXT_DOCUMENT_ROOT"),
+	[P_TYPE] = NAME("CONTENT_TYPE"),
+	[P_LENGTH] = NAME("CONTENT_LENGTH"),
+	[P_KEY] = NAME("HTTP_IDEMPOTENCY_KEY"),
 };
 
 static void
@@ -144,6 +149,19 @@ split_uri(const struct text *uri, struct text *ret_path, struct text *ret_query)
 	ret_query->len = uri->len - ret_path->len - 1;
 }
 
+/* Bytes of a body, -1 where it is not said; what is no number is none. */
+static long long
+parse_length(const struct text *s)
+{
+	long long n = 0;
+	size_t i;
+
+	for (i = 0; i < s->len && s->p[i] >= '0' && s->p[i] <= '9' &&
+	    n <= REQUEST_MAX_BODY; i++)
+		n = n * 10 + s->p[i] - '0';
+	return s->len > 0 ? n : -1;
+}
+
 static int
 build(const struct text p[P_COUNT], struct request *ret)
 {
@@ -158,7 +176,8 @@ build(const struct text p[P_COUNT], struct request *ret)
 	auth = first_set(&p[P_AUTH], &p[P_AUTH_REDIRECT], &p[P_AUTH_PLAIN]);
 	memset(ret, 0, sizeof(*ret));
 	ret->block = malloc(path.len + p[P_SCRIPT].len + p[P_INFO].len +
-	    query->len + auth->len + p[P_ORIGIN].len + p[P_ADDR].len + 8);
+	    query->len + auth->len + p[P_ORIGIN].len + p[P_ADDR].len +
+	    p[P_TYPE].len + p[P_KEY].len + 10);
 	if (ret->block == NULL)
 		return ERR_NOMEM;
 	at = ret->block;
@@ -173,6 +192,9 @@ build(const struct text p[P_COUNT], struct request *ret)
 	ret->authorization = put(&at, auth);
 	ret->origin = put(&at, &p[P_ORIGIN]);
 	ret->remote_addr = put(&at, &p[P_ADDR]);
+	ret->content_type = put(&at, &p[P_TYPE]);
+	ret->key = put(&at, &p[P_KEY]);
+	ret->announced = parse_length(&p[P_LENGTH]);
 	ret->method = parse_method(&p[P_METHOD]);
 	/* Its name can be hidden (mod_security); the other is Apache's alone. */
 	ret->is_apache = (p[P_SOFTWARE].len >= 6 &&
@@ -196,7 +218,52 @@ void
 request_release(struct request *req)
 {
 	free(req->block);
+	free(req->body);
 	memset(req, 0, sizeof(*req));
+}
+
+/* The buffer's content becomes the body. */
+static int
+take_body(struct request *req, struct buf *b)
+{
+	size_t len = b->len;
+
+	if (buf_err(b) != 0)
+		return ERR_NOMEM;
+	req->body = len > 0 ? buf_take(b, NULL) : calloc(1, 1);
+	req->body_len = len;
+	return req->body != NULL ? 0 : ERR_NOMEM;
+}
+
+int
+request_read_body(struct request *req, int fd, request_body_fn *is_wanted)
+{
+	char chunk[8192];
+	struct buf b;
+	ssize_t n = 1;
+	size_t left;
+	int rc;
+
+	if (!is_wanted(req))
+		return 0;
+	if (req->announced > REQUEST_MAX_BODY) {
+		req->is_too_large = 1;
+		return 0;
+	}
+	buf_init(&b, REQUEST_MAX_BODY);
+	left = req->announced > 0 ? (size_t)req->announced : 0;
+	while (left > 0 && n != 0) {
+		n = read(fd, chunk, left < sizeof(chunk) ? left : sizeof(chunk));
+		if (n < 0 && errno != EINTR)
+			break;
+		if (n > 0) {
+			buf_add(&b, chunk, (size_t)n);
+			left -= (size_t)n;
+		}
+	}
+	rc = left > 0 ? ERR_CLOSED : take_body(req, &b);
+	buf_release(&b);
+	return rc;
 }
 
 /* --- a request that is there to its end --- */
@@ -319,13 +386,16 @@ request_init(void)
 	return FCGX_Init() == 0 ? 0 : ERR_IO;
 }
 
-/* Is a long body announced? */
-static int
-is_long(const FCGX_Request *r)
+/* How long each read may take, and the end of all, from now. */
+static int64_t
+set_patience(int fd, int ms)
 {
-	const char *s = FCGX_GetParam("CONTENT_LENGTH", r->envp);
+	const struct timeval tv = {
+		.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000
+	};
 
-	return s != NULL && strtoll(s, NULL, 10) > REQUEST_LONG_BODY;
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+	return clock_mono_ms() + ms;
 }
 
 /*
@@ -335,11 +405,9 @@ is_long(const FCGX_Request *r)
 static int
 drain_long(FCGX_Request *r)
 {
-	const struct timeval tv = { .tv_usec = REQUEST_BODY_MS * 1000 };
-	int64_t end_ms = clock_mono_ms() + REQUEST_BODY_MS;
+	int64_t end_ms = set_patience(r->ipcFd, REQUEST_BODY_MS);
 	size_t total;
 
-	(void)setsockopt(r->ipcFd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
 	for (total = 0; total <= REQUEST_MAX_BODY; total++) {
 		if (FCGX_GetChar(r->in) < 0)
 			return FCGX_GetError(r->in) != 0;
@@ -374,11 +442,56 @@ drain(FCGX_Request *r, int *ret_is_too_large)
 	}
 }
 
-int
-request_read(struct request_wire *wire, struct request *ret)
+/*
+ * Keeps the body. A long one has a time of its own, so that a client in no hurry does not
+ * keep the worker.
+ */
+static int
+keep(FCGX_Request *r, struct request *req)
 {
+	int64_t end_ms = INT64_MAX;
+	char chunk[8192];
+	struct buf b;
+	int n, rc = 0;
+
+	if (req->announced > REQUEST_LONG_BODY)
+		end_ms = set_patience(r->ipcFd, REQUEST_WANTED_MS);
+	buf_init(&b, REQUEST_MAX_BODY);
+	do {
+		n = FCGX_GetStr(chunk, sizeof(chunk), r->in);
+		buf_add(&b, chunk, n > 0 ? (size_t)n : 0);
+		if (FCGX_GetError(r->in) != 0 || clock_mono_ms() >= end_ms)
+			rc = ERR_CLOSED;
+	} while (rc == 0 && n == (int)sizeof(chunk) && buf_err(&b) == 0);
+	if (rc == 0 && buf_err(&b) == ERR_TOOBIG)
+		req->is_too_large = 1;
+	else if (rc == 0)
+		rc = take_body(req, &b);
+	buf_release(&b);
+	return rc;
+}
+
+static int
+read_body(FCGX_Request *r, struct request *req, request_body_fn *is_wanted)
+{
+	if (req->announced > REQUEST_MAX_BODY)
+		req->is_too_large = drain_long(r);
+	else if (is_wanted(req))
+		return keep(r, req);
+	else if (req->announced > REQUEST_LONG_BODY)
+		req->is_too_large = drain_long(r);
+	else
+		return drain(r, &req->is_too_large);
+	return 0;
+}
+
+int
+request_read(struct request_wire *wire, request_body_fn *is_wanted,
+    struct request *ret)
+{
+	struct request req;
 	FCGX_Request r;
-	int rc, is_too_large = 0;
+	int rc;
 
 	if (FCGX_InitRequest(&r, -1, 0) != 0) {
 		(void)close(wire->fd);
@@ -396,17 +509,16 @@ request_read(struct request_wire *wire, struct request *ret)
 	wire->id = r.requestId;
 	wire->is_kept = r.keepConnection;
 	/* Parameters that broke off are no error to the library. */
-	if (FCGX_GetError(r.in) != 0)
-		rc = ERR_CLOSED;
-	else if (is_long(&r))
-		is_too_large = drain_long(&r);
-	else
-		rc = drain(&r, &is_too_large);
-	if (rc == 0)
-		rc = request_parse(r.envp, ret);
+	rc = FCGX_GetError(r.in) != 0 ? ERR_CLOSED :
+	    request_parse(r.envp, &req);
 	if (rc == 0) {
-		ret->is_too_large = is_too_large;
-		if (is_too_large)
+		rc = read_body(&r, &req, is_wanted);
+		if (rc < 0)
+			request_release(&req);
+	}
+	if (rc == 0) {
+		*ret = req;
+		if (ret->is_too_large)
 			wire->is_kept = 0;
 		wire->fd = r.ipcFd;
 	} else {

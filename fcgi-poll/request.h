@@ -14,9 +14,10 @@
 #include "attr.h"
 
 #define REQUEST_PLAIN		16384		/* bytes: nearly every request is shorter */
-#define REQUEST_MAX_BODY	(1024 * 1024)	/* bytes drained; a longer body is refused */
-#define REQUEST_LONG_BODY	16384		/* so long a one must be there at once: */
-#define REQUEST_BODY_MS		100		/* nothing here takes a body */
+#define REQUEST_MAX_BODY	(1024 * 1024)	/* bytes read; a longer body is refused */
+#define REQUEST_LONG_BODY	16384		/* so long a one must be there soon: */
+#define REQUEST_WANTED_MS	1500		/* where a body is wanted */
+#define REQUEST_BODY_MS		100		/* where none is */
 
 enum request_method {
 	METHOD_GET = 1,		/* bits: a route takes a set of them */
@@ -34,9 +35,15 @@ struct request {
 	const char	*authorization;
 	const char	*origin;
 	const char	*remote_addr;
+	const char	*content_type;
+	const char	*key;		/* Idempotency-Key, as it came */
+	char		*body;		/* body_len bytes and a NUL; NULL: there was none, or it
+					 * was not wanted */
+	size_t		 body_len;
+	long long	 announced;	/* CONTENT_LENGTH; -1: absent */
 	int		 is_apache;	/* every held request costs it a thread */
 	int		 is_forwarded;	/* a proxy says that it speaks for somebody else */
-	int		 is_too_large;	/* the body was not drained */
+	int		 is_too_large;	/* the body was not read to its end */
 	char		*block;
 };
 
@@ -66,12 +73,21 @@ int	 request_read_plain(struct request_wire *wire, size_t len, struct request *r
 /* Once, before there are threads.  ERR_IO. */
 int	 request_init(void) ATTR_MUST_CHECK;
 
+/* Whether the body of this request is wanted; else it is drained. */
+typedef int request_body_fn(const struct request *req);
+
+/* Reads the announced body of a request from a descriptor, where it is wanted (CGI).
+ * ERR_CLOSED: it broke off; ERR_NOMEM. */
+int	 request_read_body(struct request *req, int fd, request_body_fn *is_wanted)
+	    ATTR_MUST_CHECK;
+
 /*
  * Reads one FastCGI request from a connected, blocking socket that has something to
- * read; its body is drained.  wire->fd is wire's again afterwards.  On an error the
+ * read; its body is kept where it is wanted.  wire->fd is wire's again afterwards.  On an error the
  * connection was closed and wire->fd is -1: ERR_CLOSED (the peer went, was silent for
  * its receive time-out, or speaks something else), ERR_NOMEM.
  */
-int	 request_read(struct request_wire *wire, struct request *ret) ATTR_MUST_CHECK;
+int	 request_read(struct request_wire *wire, request_body_fn *is_wanted,
+	    struct request *ret) ATTR_MUST_CHECK;
 
 #endif

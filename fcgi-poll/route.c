@@ -20,6 +20,8 @@ static const struct route {
 } routes[] = {
 	{ "poll", METHOD_GET | METHOD_HEAD, poll_get },
 	{ "history", METHOD_GET | METHOD_HEAD, history_get },
+	{ "send", METHOD_POST, send_post },
+	{ "publish", METHOD_POST, publish_post },
 	{ "status", METHOD_GET | METHOD_HEAD, status_get },
 	{ "metrics", METHOD_GET | METHOD_HEAD, metrics_get },
 };
@@ -69,7 +71,7 @@ allowed_origin(const struct conf *conf, const char *origin)
 
 static void
 handle(const struct route *route, struct handler *h, const struct request *req,
-    struct reply *rep, struct hold **ret_hold)
+    struct reply *rep, struct later *later)
 {
 	if (route == NULL) {
 		reply_problem(rep, PROBLEM_NOT_FOUND, NULL);
@@ -85,12 +87,23 @@ handle(const struct route *route, struct handler *h, const struct request *req,
 	} else if (req->is_too_large) {
 		reply_problem(rep, PROBLEM_TOO_LARGE, NULL);
 	} else {
-		route->fn(h, req, rep, ret_hold);
+		route->fn(h, req, rep, later);
 	}
 }
 
-static void
-count(struct shm *shm, const struct reply *rep)
+int
+route_takes_body(const struct request *req)
+{
+	const struct route *route;
+
+	if (req->method != METHOD_POST)
+		return 0;
+	route = find(req->path);
+	return route != NULL && (route->methods & METHOD_POST) != 0;
+}
+
+void
+route_count(struct shm *shm, const struct reply *rep)
 {
 	if (rep->status == 401)
 		stats_add(shm, STATS_auth_failures, 1);
@@ -104,13 +117,14 @@ count(struct shm *shm, const struct reply *rep)
 
 void
 route_handle(struct handler *h, const struct request *req, struct reply *rep,
-    struct hold **ret_hold)
+    struct later *ret_later)
 {
-	*ret_hold = NULL;
+	memset(ret_later, 0, sizeof(*ret_later));
 	rep->is_head = req->method == METHOD_HEAD;
 	rep->origin = allowed_origin(h->app->conf, req->origin);
-	handle(find(req->path), h, req, rep, ret_hold);
+	handle(find(req->path), h, req, rep, ret_later);
 	stats_add(h->app->shm, STATS_requests, 1);
-	if (*ret_hold == NULL || (*ret_hold)->is_notice)
-		count(h->app->shm, rep);
+	if (ret_later->errand == NULL && (ret_later->hold == NULL ||
+	    ret_later->hold->is_notice))
+		route_count(h->app->shm, rep);
 }

@@ -9,19 +9,23 @@
 #define ROUTE_H
 
 struct handler;
-struct hold;
+struct later;
 struct reply;
 struct request;
+struct shm;
 
 #define ROUTE_BASE	"/api/realtime/"
 
 /*
- * Answers req: fills rep, which the caller initialised.  *ret_hold is NULL or the
- * caller's: a poll to be held instead of an answer (rep is then without meaning), or a
- * notice (hold.h) that is to be given to the keeper beside it.
+ * Answers req: fills rep, which the caller initialised, or *ret_later (handler.h) in its
+ * stead or beside it.
  */
 void	 route_handle(struct handler *h, const struct request *req, struct reply *rep,
-	    struct hold **ret_hold);
+	    struct later *ret_later);
+/* Counts an answer that was given later. */
+void	 route_count(struct shm *shm, const struct reply *rep);
+/* Whether a handler will look at the body of req (request_body_fn). */
+int	 route_takes_body(const struct request *req);
 
 /* The name behind the base: "poll" of "/x/api/realtime/poll"; NULL: there is no base. */
 const char *route_name(const char *path);

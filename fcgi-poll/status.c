@@ -13,13 +13,13 @@
 
 void
 status_get(struct handler *h, const struct request *req, struct reply *rep,
-    struct hold **ret_hold)
+    struct later *later)
 {
 	struct store *st;
 	int64_t beat = 0;
 	int is_alive, max_wait_s;
 
-	(void)ret_hold;
+	(void)later;
 	st = handler_store(h, rep);
 	if (st == NULL || handler_note(h, lease_last_beat(st, &beat), rep) < 0)
 		return;

@@ -12,6 +12,7 @@
 #include "clock.h"
 #include "conn.h"
 #include "err.h"
+#include "errand.h"
 #include "gate.h"
 #include "handler.h"
 #include "hold.h"
@@ -60,18 +61,22 @@ send_reply(struct worker *w, struct conn *c, struct reply *rep)
 static void
 serve(struct worker *w, struct conn *c, const struct request *req)
 {
-	struct hold *hold = NULL;
+	struct later later;
+	struct hold *hold;
 	struct reply rep;
 	uint64_t seq = c->seq;
 
 	reply_init(&rep);
-	route_handle(&w->handler, req, &rep, &hold);
+	route_handle(&w->handler, req, &rep, &later);
+	hold = later.hold;
 	if (hold != NULL)
 		hold->seq = seq;
 	if (hold != NULL && !hold->is_notice) {
 		hold->conn = c;
 		c->hold = hold;
 		c->state = CONN_HELD;
+	} else if (later.errand != NULL) {
+		errand_start(later.errand, c, w->all->ops, w->all->arg);
 	} else {
 		send_reply(w, c, &rep);
 	}

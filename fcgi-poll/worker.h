@@ -27,7 +27,7 @@ struct workers;
  * which the connection, or the hold and its connection, are then no longer.
  */
 struct worker_ops {
-	void	(*give_conn)(struct conn *c, void *arg);	/* CONN_WRITING */
+	void	(*give_conn)(struct conn *c, void *arg);	/* CONN_WRITING; any thread */
 	/* With hold->conn as CONN_HELD, or without one for a notice. */
 	void	(*give_hold)(struct hold *hold, void *arg);
 };

@@ -322,7 +322,7 @@ test('every answer has its headers; HEAD has those of GET, and does not hold', a
 		[200, 'GET', '/poll', { token }], [200, 'GET', '/status', {}], [200, 'GET', '/history?roomId=lobby', { token }],
 		[401, 'GET', '/poll', {}], [401, 'GET', '/poll', { token: 'a.b.c' }], [403, 'GET', '/history?roomId=vault', { token }],
 		[404, 'GET', '/nothing', { token }], [404, 'GET', '/', { token }], [404, 'GET', '/poll/', { token }],
-		[404, 'POST', '/send', { token, body: '{}' }], [404, 'POST', '/publish', { token, body: '{}' }],
+		[415, 'POST', '/send', { token, body: '{}' }], [401, 'POST', '/publish', { token: 'a.b.c', body: '{}' }],
 		[405, 'POST', '/poll', { token, body: '{}' }], [405, 'DELETE', '/status', {}], [405, 'PUT', '/history', { body: 'x' }],
 		[400, 'GET', '/poll?limit=0', { token }],
 	];

@@ -5,6 +5,9 @@ import assert from 'node:assert/strict';
 import { freePort, startSite } from './lib/site.js';
 import { until } from './lib/deadline.js';
 import { metric } from './lib/metrics.js';
+import { metric as pollMetric, settle } from './lib/poller.js';
+import { cgi } from './lib/cgi.js';
+import * as fcgi from './lib/fastcgi.js';
 
 const wsOnly = { poll: false, web: false };
 const POSITION = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/;
@@ -18,14 +21,32 @@ async function v1(site, user, options = {}) {
 	return s;
 }
 
-// Sends a frame; its ack or error.
+// Sends a frame; its ack or error.  Events that come before that are still to be read.
 async function ask(s, frame) {
+	const events = [];
 	s.send(frame);
 	for (;;) {
-		const m = await s.next('ack or error');
-		if (m.type === 'ack' || m.type === 'error')
+		const text = await s.nextText('ack or error');
+		const m = JSON.parse(text);
+		if (m.type === 'ack' || m.type === 'error') {
+			s.inbox.unshift(...events);
 			return m;
+		}
+		events.push(text);
 	}
+}
+
+// POST of frames as a user.
+function post(site, user, body, { headers = {}, ...options } = {}) {
+	return site.request('POST', '/api/realtime/send', { token: user && site.token(user),
+		headers: { 'Content-Type': 'application/json', ...headers },
+		body: typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body), ...options });
+}
+
+function checkProblem(answer, status, problem) {
+	assert.deepEqual([answer.status, answer.json?.code], [status, problem], answer.text);
+	assert.equal(answer.json.status, status);
+	assert.match(answer.headers['content-type'], /^application\/problem\+json/);
 }
 
 // What the error of an answer says, without its words.
@@ -201,7 +222,7 @@ describe('by socket', { concurrency: 2 }, () => {
 	test('while the site holds the lock: busy, and nothing is half done', async (t) => {
 		const site = await startSite(t, { ...wsOnly, conf: ['db.busy_ms = 300', 'limit.send_per_s = 0'] });
 		const s = await v1(site, 'carol');
-		const locker = site.start('locker', 'sqlite3', [site.db, '-cmd', 'BEGIN IMMEDIATE;', '-cmd',
+		const locker = site.start('locker', 'sqlite3', [site.db, '-cmd', '.timeout 10000', '-cmd', 'BEGIN IMMEDIATE;', '-cmd',
 			"INSERT INTO messages(id, room_id, sender_id, content) VALUES ('site', 'lobby', 'bob', 'from the site');",
 			'-cmd', '.shell echo locked 1>&2'], { stdin: 'pipe' });
 		await locker.saw(/locked/);
@@ -279,5 +300,203 @@ describe('by socket', { concurrency: 2 }, () => {
 		assert.equal(await rows(site), 300);
 		for (const [key, id] of acked)
 			assert.equal(await rows(site, `id = '${id}' AND content = '${key}'`), 1);
+	});
+});
+
+// The answer of a POST without its `duplicate`.
+const same = (frame) => ({ ...frame, payload: { ...frame.payload, duplicate: undefined } });
+
+describe('by POST', { concurrency: 2 }, () => {
+	test('the frame of a socket, its answer, and a status of its own', async (t) => {
+		const site = await startSite(t);
+		await settle(site, 'carol', 'bob');
+		const from = (await site.poll('bob')).json.timestamp;
+		const first = await post(site, 'carol', message({ key: 'k' }));
+		assert.equal(first.status, 201);
+		assert.match(first.headers['content-type'], /^application\/json/);
+		assert.deepEqual(Object.keys(first.json.payload), ['key', 'id', 'timestamp', 'duplicate']);
+		assert.equal(await rows(site, `id = '${first.json.payload.id}'`), 1);
+		const again = await post(site, 'carol', message({ key: 'k' }));
+		assert.equal(again.status, 200);
+		assert.deepEqual(again.json, { type: 'ack', payload: { ...first.json.payload, duplicate: true } });
+		checkProblem(await post(site, 'carol', message({ key: 'k', content: 'other' })), 422, 'key_reused');
+		// Over the socket, the same first answer; and the other way round.
+		const s = await v1(site, 'carol');
+		assert.deepEqual(same(await ask(s, message({ key: 'k' }))), same(first.json));
+		const bySocket = await ask(s, message({ key: 'k2' }));
+		const byPost = await post(site, 'carol', message({ key: 'k2' }));
+		assert.equal(byPost.status, 200);
+		assert.deepEqual(same(byPost.json), same(bySocket));
+		assert.equal(code(await ask(s, message({ key: 'k2', content: 'x' }))), 'key_reused');
+		assert.equal(await rows(site), 2);
+		// A poller gets the message, the sender's own poll the key as well.
+		const seen = async (user) => (await site.poll(user, { lastTimestamp: from })).json.events
+			.filter((e) => e.type === 'NEW_MESSAGE').map((e) => e.payload.key);
+		assert.deepEqual(await seen('bob'), [undefined, undefined]);
+		assert.deepEqual(await seen('carol'), ['k', 'k2']);
+	});
+
+	test('typing and bye are answered by 204', async (t) => {
+		const site = await startSite(t);
+		await settle(site, 'carol', 'bob');
+		for (const frame of [{ type: 'typing', payload: { roomId: 'lobby', on: true } }, { type: 'bye' }]) {
+			const answer = await post(site, 'carol', frame);
+			assert.deepEqual([answer.status, answer.text], [204, '']);
+		}
+		await until(async () => await site.sql("SELECT is_online FROM users WHERE id = 'carol'") === '0', 'bye was heard');
+		checkProblem(await post(site, 'carol', { type: 'typing', payload: { roomId: 'vault', on: true } }), 403, 'forbidden_room');
+	});
+
+	test('refusals are problems as everywhere', async (t) => {
+		const site = await startSite(t, { conf: ['ws.max_message = 4096', 'limit.send_per_s = 0'] });
+		checkProblem(await post(site, undefined, message()), 401, 'missing_token');
+		checkProblem(await post(site, 'nobody', message()), 401, 'revoked');
+		checkProblem(await post(site, 'carol', message({ roomId: 'attic' })), 404, 'not_found');
+		checkProblem(await post(site, 'carol', message({ roomId: 'vault' })), 403, 'forbidden_room');
+		checkProblem(await site.request('GET', '/api/realtime/send', { token: site.token('carol') }), 405, 'method');
+		for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'application/jsonx', ''])
+			checkProblem(await post(site, 'carol', message(), { headers: { 'Content-Type': type } }), 415, 'media_type');
+		assert.equal((await post(site, 'carol', message(),
+			{ headers: { 'Content-Type': 'Application/JSON; charset=utf-8' } })).status, 201);
+		for (const body of ['', ' ', '{', 'null', '7', '"send"', '{}', '{"type":7}', `${'['.repeat(60)}${']'.repeat(60)}`,
+			`${'{"a":'.repeat(60)}1${'}'.repeat(60)}`, Buffer.from([0x7b, 0xff, 0x7d]), '{"type":"send"}\0',
+			JSON.stringify(message()) + ',', { type: 'ping' },
+			{ type: 'auth', payload: { token: 'x' } }, { type: 'unheard-of' }, { type: 'send', payload: 1e300 },
+			'{"type":"send","payload":{"roomId":"lobby","content":"x","n":NaN}}'])
+			checkProblem(await post(site, 'carol', body), 400, 'bad_request');
+		checkProblem(await post(site, 'carol', message({ content: 'x'.repeat(4096) })), 413, 'too_large');
+		checkProblem(await post(site, 'carol', `[${' '.repeat(1100000)}]`), 413, 'too_large');
+		assert.equal(await rows(site), 1);
+	});
+
+	test('a list is answered in order, errors included', async (t) => {
+		const site = await startSite(t, { conf: ['limit.send_per_s = 0'] });
+		const answer = await post(site, 'carol', [message({ key: 'a', content: '1' }), message({ key: 'b', roomId: 'attic' }),
+			{ type: 'typing', payload: { roomId: 'lobby', on: true } }, 7, message({ key: 'a', content: '1' }),
+			message({ key: 'a', content: '2' }), { type: 'ping' }, message({ key: 'c', content: '3' })]);
+		assert.equal(answer.status, 200);
+		const list = answer.json;
+		assert.deepEqual(list.map((m) => m && (m.type === 'ack' ? m.payload.key : code(m))),
+			['a', 'not_found', null, 'bad_request', 'a', 'key_reused', 'bad_request', 'c']);
+		assert.equal(list[4].payload.id, list[0].payload.id);
+		assert.deepEqual([list[0], list[4], list[7]].map((m) => m.payload.duplicate), [false, true, false]);
+		assert.equal(list[1].payload.ref, 'b');
+		assert.equal(await site.sql('SELECT group_concat(content) FROM (SELECT content FROM messages ORDER BY rowid)'), '1,3');
+		assert.deepEqual((await post(site, 'carol', [])).json, []);
+		const hundred = await post(site, 'carol', Array.from({ length: 100 }, (_, i) => message({ key: `n${i}` })));
+		assert.ok(hundred.json.length === 100 && hundred.json.every((m, i) => m.payload.key === `n${i}`));
+		checkProblem(await post(site, 'carol', Array(101).fill(message())), 413, 'too_large');
+		assert.equal(await rows(site), 102);
+		// A list may be longer than a frame.
+		const long = Array.from({ length: 10 }, () => message({ content: 'y'.repeat(50000) }));
+		assert.ok((await post(site, 'carol', long)).json.every((m) => m.type === 'ack'));
+		assert.equal(code((await post(site, 'carol', [message({ content: 'y'.repeat(65537) })])).json[0]), 'too_large');
+	});
+
+	test('Idempotency-Key is the key of the one frame', async (t) => {
+		const site = await startSite(t, { ws: false });
+		const send = (key, frame = message()) => post(site, 'carol', frame, { headers: { 'Idempotency-Key': key } });
+		const first = await send('"abc"');
+		assert.deepEqual([first.status, first.json.payload.key], [201, 'abc']);
+		for (const answer of [await send('abc'), await send('"abc"', message({ key: 'abc' })), await post(site, 'carol', message({ key: 'abc' }))])
+			assert.deepEqual([answer.status, same(answer.json)], [200, same(first.json)]);
+		checkProblem(await send('abc', message({ content: 'other' })), 422, 'key_reused');
+		for (const [key, frame] of [['abc', message({ key: 'other' })], ['abc', [message()]], ['""', message()],
+			['a"b', message()], ['x'.repeat(129), message()], ['abc', { type: 'bye' }]])
+			checkProblem(await send(key, frame), 400, 'bad_request');
+		assert.equal(await rows(site), 1);
+	});
+
+	test('the rate is one for socket and POST', async (t) => {
+		const site = await startSite(t, { conf: ['limit.send_per_s = 1'] });
+		const s = await v1(site, 'carol');
+		assert.equal((await ask(s, message())).type, 'ack');
+		let answer;
+		do
+			answer = await post(site, 'carol', message({ content: 'post' }));
+		while (answer.status === 201);
+		checkProblem(answer, 429, 'rate_limited');
+		assert.equal(answer.headers['retry-after'], '1');
+		assert.equal(code(await ask(s, message())), 'rate_limited');
+		const list = await post(site, 'carol', [message(), message()]);
+		assert.equal(list.status, 200);
+		assert.ok(list.json.some((m) => m.type === 'error' && m.payload.code === 'rate_limited' && m.payload.retryAfterMs > 0));
+		assert.equal((await post(site, 'bob', message())).status, 201);
+	});
+
+	test('a POST that waits for the lock keeps no worker; then it is busy', async (t) => {
+		const site = await startSite(t, { ws: false, conf: ['db.busy_ms = 2000', 'poll.threads = 1', 'limit.send_per_s = 0'] });
+		await settle(site, 'carol');
+		const locker = site.start('locker', 'sqlite3', [site.db, '-cmd', '.timeout 10000', '-cmd', 'BEGIN IMMEDIATE;', '-cmd',
+			"UPDATE rooms SET description = 'x' WHERE id = 'lobby';", '-cmd', '.shell echo locked 1>&2'], { stdin: 'pipe' });
+		await locker.saw(/locked/);
+		const waiting = Array.from({ length: 8 }, (_, i) => post(site, 'carol', message({ key: `k${i}` })));
+		let ended = 0;
+		for (const w of waiting)
+			w.then(() => { ended++; });
+		// Everything else is answered meanwhile, by the one worker.
+		for (let i = 0; i < 20; i++)
+			assert.equal((await site.poll('carol')).status, 200);
+		assert.equal(ended, 0, 'they wait still');
+		const [a, ...rest] = await Promise.all(waiting);
+		for (const answer of [a, ...rest]) {
+			checkProblem(answer, 503, 'busy');
+			assert.equal(answer.headers['retry-after'], '1');
+		}
+		locker.child.stdin.end('COMMIT;\n.quit\n');
+		await locker.ended;
+		assert.equal(await rows(site), 0);
+		for (let i = 0; i < 8; i++)
+			assert.equal((await post(site, 'carol', message({ key: `k${i}` }))).status, 201);
+		assert.equal(await rows(site), 8);
+		assert.equal(await pollMetric(site, 'sends'), 8);
+	});
+
+	test('kept FastCGI connections are answered in their turn, whatever is asked', async (t) => {
+		const site = await startSite(t, { ws: false, web: false });
+		const c = await fcgi.Connection.open({ path: site.pollSocket });
+		const token = site.token('carol');
+		const env = (body) => ({ ...fcgi.get('/api/realtime/send', token), REQUEST_METHOD: 'POST',
+			CONTENT_TYPE: 'application/json', CONTENT_LENGTH: Buffer.byteLength(body) });
+		for (let i = 0; i < 5; i++) {
+			const body = JSON.stringify(message({ key: `k${i}`, content: 'z'.repeat(i * 15000) || 'z' }));
+			const answer = await c.ask(env(body), { keep: true, body });
+			assert.deepEqual([answer.status, answer.json.payload.key], [201, `k${i}`]);
+			assert.equal((await c.ask(fcgi.get('/api/realtime/status'), { keep: true })).status, 200);
+		}
+		c.close();
+		// One that is drained while its answer is under way gets it.
+		const body = JSON.stringify(message({ key: 'last' }));
+		const last = await fcgi.Connection.open({ path: site.pollSocket });
+		const answer = last.ask(env(body), { body });
+		await until(async () => await rows(site) === 6, 'it is written');
+		site.poller.kill('SIGTERM');
+		assert.equal((await answer).status, 201);
+		assert.equal((await site.poller.ended).code, 0);
+		// A body that breaks off, or trickles, is given up.
+		await site.startPoll();
+		const slow = await fcgi.Connection.open({ path: site.pollSocket });
+		const whole = fcgi.request(1, env('x'.repeat(20000)), { body: 'half' });
+		slow.write(whole.subarray(0, whole.length - 8));
+		await slow.waitClosed();
+		assert.equal(await rows(site), 6);
+	});
+
+	test('as plain CGI', async (t) => {
+		const site = await startSite(t, { poll: false, ws: false, web: false });
+		const send = (frame, env) => cgi(site, '/api/realtime/send', 'carol', env, JSON.stringify(frame));
+		const first = await send(message({ key: 'k' }));
+		assert.equal(first.status, 201);
+		const again = await send(message({ key: 'k' }));
+		assert.deepEqual([again.status, same(again.json)], [200, same(first.json)]);
+		assert.equal((await send(message({ key: 'k', content: 'x' }))).status, 422);
+		assert.equal((await send({ type: 'typing', payload: { roomId: 'lobby', on: true } })).status, 204);
+		assert.equal((await send({ type: 'bye' })).status, 204);
+		assert.deepEqual((await send([message({ key: 'k' }), message({ roomId: 'vault' })])).json.map((m) => m.type), ['ack', 'error']);
+		assert.equal((await send(message(), { CONTENT_TYPE: 'text/plain' })).status, 415);
+		assert.equal((await send(message(), { CONTENT_LENGTH: '99999999' })).status, 413);
+		assert.equal((await send(message(), { CONTENT_LENGTH: '' })).status, 400);
+		assert.equal((await send(message(), { HTTP_IDEMPOTENCY_KEY: 'k' })).status, 200);
+		assert.equal(await rows(site), 1);
 	});
 });

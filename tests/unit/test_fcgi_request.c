@@ -19,6 +19,12 @@
 #include "../../fcgi-poll/request.h"
 #include "err.h"
 
+static int
+takes_body(const struct request *req)
+{
+	return req->method == METHOD_POST;
+}
+
 /* --- environments --- */
 
 static void
@@ -201,7 +207,7 @@ test_read(void **state)
 		pair(fd, &wire);
 		make(&w, flags, 5, "some body");
 		assert_int_equal(write(fd[1], w.p, w.len), (ssize_t)w.len);
-		assert_int_equal(request_read(&wire, &req), 0);
+		assert_int_equal(request_read(&wire, takes_body, &req), 0);
 		assert_int_equal(wire.fd, fd[0]);
 		assert_int_equal(wire.id, 7);
 		assert_int_equal(wire.is_kept, flags);
@@ -241,7 +247,7 @@ test_byte_by_byte(void **state)
 	(void)state;
 	pair(fd, &wire);
 	assert_int_equal(pthread_create(&thread, NULL, feed, &fd[1]), 0);
-	assert_int_equal(request_read(&wire, &req), 0);
+	assert_int_equal(request_read(&wire, takes_body, &req), 0);
 	assert_int_equal(pthread_join(thread, &fed), 0);
 	assert_ptr_equal(fed, &fd[1]);
 	assert_string_equal(req.path, "/p");
@@ -274,7 +280,7 @@ test_broken(void **state)
 			    (ssize_t)w.len);
 			if (is_closed)
 				(void)shutdown(fd[1], SHUT_WR);
-			assert_int_equal(request_read(&wire, &req),
+			assert_int_equal(request_read(&wire, takes_body, &req),
 			    ERR_CLOSED);
 			assert_int_equal(wire.fd, -1);
 			assert_true(read(fd[1], &c, 1) <= 0);
@@ -395,7 +401,7 @@ test_plain(void **state)
 		assert_int_equal(write(fd[1], w.p, w.len), (ssize_t)w.len);
 		assert_int_equal(write(plain_fd[1], w.p, w.len),
 		    (ssize_t)w.len);
-		rc = request_read(&wire, &req);
+		rc = request_read(&wire, takes_body, &req);
 		assert_int_equal(request_read_plain(&plain_wire, plain_len,
 		    &plain), rc);
 		if (rc == 0) {

@@ -108,14 +108,15 @@ ask(struct world *w, enum request_method method, const char *path,
 		.origin = origin != NULL ? origin : "",
 		.remote_addr = addr != NULL ? addr : "192.0.2.1"
 	};
-	struct hold *hold;
+	struct later later;
 	struct reply rep;
 	struct buf out;
 	char *text;
 
 	reply_init(&rep);
-	route_handle(&w->h, &req, &rep, &hold);
-	assert_null(hold);
+	route_handle(&w->h, &req, &rep, &later);
+	assert_null(later.hold);
+	assert_null(later.errand);
 	buf_init(&out, 1 << 20);
 	reply_print_cgi(&rep, &out);
 	reply_release(&rep);
@@ -291,11 +292,11 @@ test_apache(void **state)
 		.is_apache = 1
 	};
 	struct world *w = *state;
-	struct hold *hold;
+	struct later later;
 	struct reply rep;
 
 	reply_init(&rep);
-	route_handle(&w->h, &req, &rep, &hold);
+	route_handle(&w->h, &req, &rep, &later);
 	assert_int_equal(rep.status, 401);
 	assert_non_null(strstr(buf_str(&rep.body), "CGIPassAuth On"));
 	reply_release(&rep);
@@ -429,13 +430,15 @@ hold_position(struct world *w, const char *query)
 		.authorization = w->alice, .origin = "",
 		.remote_addr = "192.0.2.1"
 	};
+	struct later later;
 	struct hold *hold;
 	struct reply rep;
 	int64_t pos;
 
 	reply_init(&rep);
-	route_handle(&w->h, &req, &rep, &hold);
+	route_handle(&w->h, &req, &rep, &later);
 	reply_release(&rep);
+	hold = later.hold;
 	assert_non_null(hold);
 	pos = hold->pos;
 	assert_int_equal(hold->cursor, pos);

@@ -4,8 +4,8 @@ import path from 'node:path';
 import { BIN } from './site.js';
 import { run } from './process.js';
 
-// { status, text, json, err } of GET url (path and query) as a user.
-export async function cgi(site, url, user, env = {}) {
+// { status, text, json, err } of GET url (path and query) as a user; input: the body of a POST.
+export async function cgi(site, url, user, env = {}, input = '') {
 	const r = await run(path.join(BIN, 'fcgi-poll'), ['-c', site.conf], {
 		env: {
 			GATEWAY_INTERFACE: 'CGI/1.1',
@@ -14,8 +14,11 @@ export async function cgi(site, url, user, env = {}) {
 			QUERY_STRING: url.split('?')[1] ?? '',
 			SERVER_PROTOCOL: 'HTTP/1.1',
 			HTTP_AUTHORIZATION: `Bearer ${site.token(user)}`,
+			...(input ? { REQUEST_METHOD: 'POST', CONTENT_TYPE: 'application/json',
+				CONTENT_LENGTH: String(Buffer.byteLength(input)) } : {}),
 			...env,
 		},
+		input,
 	});
 	const [head, text = ''] = r.out.split(/\r\n\r\n([^]*)/);
 	const status = Number(/^Status: (\d+)/im.exec(head)?.[1] ?? 200);
