@@ -11,8 +11,8 @@ wanted() {
 	case $1 in
 	build)	echo gcc libc6-dev libfcgi-dev libwebsockets-dev libev-dev \
 		    libjson-c-dev libjwt-dev libsqlite3-dev ;;
-	run)	echo libwebsockets-evlib-ev lighttpd curl sqlite3 python3 \
-		    python3-websockets ;;
+	run)	echo libwebsockets-evlib-ev lighttpd php-cgi php-sqlite3 curl \
+		    sqlite3 python3 python3-websockets ;;
 	test)	echo libcmocka-dev apache2 libapache2-mod-fcgid nginx-light spawn-fcgi \
 		    php-cli php-sqlite3
 		# Any Node.js from 18 on will do; Debian's where there is none.
