@@ -45,6 +45,7 @@
 #include "upgrade.h"
 
 #define HEADER_MAX	16384	/* of one request: a token may have 8 KiB */
+#define RX_MAX		1024	/* of a piece of a message; each connection has so much */
 #define OUT_MAX		(4 * 1024 * 1024)	/* an event; answers come to it */
 #define OUT_KEEP	(256 * 1024)		/* the buffer shrinks to this */
 #define SLICE		256	/* connections written to in a turn */
@@ -85,9 +86,9 @@ static int callback(struct lws *, enum lws_callback_reasons, void *, void *,
     size_t);
 
 static const struct lws_protocols protocols[] = {
-	{ "sidewire", callback, sizeof(struct conn), HEADER_MAX, 0, NULL,
+	{ "sidewire", callback, sizeof(struct conn), RX_MAX, 0, NULL,
 	    OUT_MAX },
-	{ V1, callback, sizeof(struct conn), HEADER_MAX, 1, NULL, OUT_MAX },
+	{ V1, callback, sizeof(struct conn), RX_MAX, 1, NULL, OUT_MAX },
 	{ NULL, NULL, 0, 0, 0, NULL, 0 }
 };
 
