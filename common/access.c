@@ -122,6 +122,12 @@ access_is_member(const struct access *a, const char *room_id)
 }
 
 int
+access_has_blocks(const struct access *a)
+{
+	return a->blocks.len > 0;
+}
+
+int
 access_has_blocked(const struct access *a, const char *user_id)
 {
 	return strset_has(&a->blocks, user_id);

@@ -32,6 +32,7 @@ void	 access_free(struct access *a);
 const char *access_user(const struct access *a);
 int64_t	 access_position(const struct access *a);
 int	 access_is_member(const struct access *a, const char *room_id);
+int	 access_has_blocks(const struct access *a);	/* blocked anybody */
 int	 access_has_blocked(const struct access *a, const char *user_id);
 
 enum access_change {

@@ -32,13 +32,14 @@ struct store;
 
 /* Embedded by its owner; all fields are the hub's.  Zeroed: not joined. */
 struct hub_sub {
+	int64_t			 pos;		/* a floor: everything up to it was read */
+	uint8_t			 is_pending;	/* something after pos may be for it */
+	uint8_t			 is_plain;	/* may see whatever everyone may */
+	LIST_ENTRY(hub_sub)	 of_hub;	/* all, or the narrowed ones */
 	struct roster_user	*user;
 	LIST_ENTRY(hub_sub)	 of_user;	/* the user's subscribers */
-	LIST_ENTRY(hub_sub)	 of_hub;	/* all, or the narrowed ones */
 	struct roster_interest	*interest;	/* one for each room in rooms */
 	struct strset		 rooms;		/* narrows room events; empty: all */
-	int64_t			 pos;		/* a floor: everything up to it was read */
-	int			 is_pending;	/* something after pos may be for it */
 };
 
 struct hub_ops {
@@ -97,6 +98,7 @@ size_t	 hub_user_subs(const struct hub_sub *sub);
 
 struct hub_sizes {
 	size_t	subs, users, rooms, ring_events, ring_bytes;
+	uint64_t looks;		/* at subscribers, whether a new event is for them, so far */
 	uint64_t log_pages;	/* read for those behind the ring, so far */
 	uint64_t too_big;	/* events that nobody gets, so far */
 };

@@ -58,6 +58,8 @@ print_metrics(const struct health_env *env, struct buf *body,
 		    (double)sizes.ring_events },
 		{ "ring_bytes", "Bytes of text in the ring",
 		    (double)sizes.ring_bytes },
+		{ "hub_looks", "Times that a subscriber was looked at for a new "
+		    "event", (double)sizes.looks },
 		{ "hub_log_pages", "Pages read from the database for sockets "
 		    "behind the ring", (double)sizes.log_pages },
 		{ "hub_events_too_big", "Events that were not delivered "

@@ -41,34 +41,9 @@ enum session_state {
 };
 
 struct session {
+	/* What every delivery touches stands together. */
 	struct clients		*clients;
 	void			*conn;
-	struct session		*prev, *next;	/* of clients */
-	struct client_user	*user;		/* NULL before LIVE */
-	struct hub_sub		 sub;
-	struct timer		 deadline;	/* the earliest of those below; may lag */
-	struct query		*wish;		/* cursors and rooms, until LIVE */
-	struct provision	*making;
-	LIST_HEAD(, session_send) sends;	/* n_sends that are not answered yet */
-	unsigned		 n_sends;
-	struct buf		 rx;		/* a message whose end has not come */
-	size_t			 rx_len;	/* bytes of the message so far */
-	struct buf		 control;	/* answers, framed */
-	struct buf		 state;		/* the present state, framed, as far as it waits */
-	size_t			 state_at;	/* bytes of it that were sent */
-	size_t			 state_size;	/* its part of clients->states_size */
-	_Atomic uint64_t	 frames;	/* rate bucket */
-	int64_t			 expires_at_s, issued_at_s;	/* of its token (auth.h) */
-	int64_t			 opened_ms;
-	int64_t			 heard_ms;	/* last sign of life */
-	int64_t			 until_ms;	/* of WAITING and CLOSING */
-	int64_t			 want_ms;	/* of want_write, or the last progress since */
-	int64_t			 sync_ms;	/* next look whether the position moved */
-	int64_t			 sync_pos;	/* a sync is due once this is reached */
-	int64_t			 told_pos;	/* the position that the client knows */
-	uint64_t		 progress;	/* at want_ms */
-	const char		*reset;		/* for the next sync */
-	int			 close_code;
 	uint8_t			 phase;		/* enum session_state */
 	uint8_t			 is_v1;
 	uint8_t			 is_bye;
@@ -77,6 +52,33 @@ struct session {
 	uint8_t			 is_pinged;	/* silent so far */
 	uint8_t			 is_noticed;	/* auth_expiring was sent */
 	uint8_t			 needs_ping, needs_state, needs_sync;
+	int64_t			 want_ms;	/* of want_write, or the last progress since */
+	struct timer		 deadline;	/* the earliest of those below; may lag */
+	struct hub_sub		 sub;
+	int64_t			 told_pos;	/* the position that the client knows */
+	struct buf		 control;	/* answers, framed */
+	struct buf		 state;		/* the present state, framed, as far as it waits */
+	size_t			 state_at;	/* bytes of it that were sent */
+	size_t			 state_size;	/* its part of clients->states_size */
+
+	struct session		*prev, *next;	/* of clients */
+	struct client_user	*user;		/* NULL before LIVE */
+	struct query		*wish;		/* cursors and rooms, until LIVE */
+	struct provision	*making;
+	LIST_HEAD(, session_send) sends;	/* n_sends that are not answered yet */
+	unsigned		 n_sends;
+	struct buf		 rx;		/* a message whose end has not come */
+	size_t			 rx_len;	/* bytes of the message so far */
+	_Atomic uint64_t	 frames;	/* rate bucket */
+	int64_t			 expires_at_s, issued_at_s;	/* of its token (auth.h) */
+	int64_t			 opened_ms;
+	int64_t			 heard_ms;	/* last sign of life */
+	int64_t			 until_ms;	/* of WAITING and CLOSING */
+	int64_t			 sync_ms;	/* next look whether the position moved */
+	int64_t			 sync_pos;	/* a sync is due once this is reached */
+	uint64_t		 progress;	/* at want_ms */
+	const char		*reset;		/* for the next sync */
+	int			 close_code;
 	char			 ip[SESSION_IP_SIZE];
 };
 

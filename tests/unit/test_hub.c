@@ -233,6 +233,74 @@ test_wakes_only_receivers(void **state)
 	world_close(&w);
 }
 
+/* How often the hub looked at anybody for what a site did. */
+static uint64_t
+looks_for(struct world *w, const char *sql)
+{
+	struct hub_sizes before, after;
+
+	hub_get_sizes(w->hub, &before);
+	testdb_site(&w->db, sql);
+	world_pump(w);
+	hub_get_sizes(w->hub, &after);
+	return after.looks - before.looks;
+}
+
+/* An event costs what its receivers are, however many others are connected. */
+static void
+test_cost(void **state)
+{
+	enum { IDLE = 2000 };
+	static const char said[] = "INSERT INTO messages(room_id, sender_id, "
+	    "sender_name, content) VALUES ('r1', 'u1', 'User', 'hello')";
+	static const char let_in[] = "INSERT INTO room_members(room_id, "
+	    "user_id) VALUES ('r3', 'u0')";
+	struct reader *member[3], *narrowed;
+	struct hub_sub *idle;
+	struct world w;
+	char id[16];
+	int i, wakes;
+
+	(void)state;
+	world_open(&w);
+	testdb_site(&w.db, "INSERT INTO room_members(room_id, user_id) "
+	    "VALUES ('r1', 'u0'), ('r1', 'u2')");
+	testdb_site(&w.db, "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT "
+	    "i + 1 FROM n WHERE i < 1999) INSERT INTO users(id, name) "
+	    "SELECT 'idle' || i, 'Idle' FROM n");
+	world_pump(&w);
+	for (i = 0; i < 3; i++) {
+		(void)snprintf(id, sizeof(id), "u%d", i);
+		member[i] = reader_join(&w, id, HUB_HEAD, NULL, 0);
+	}
+	narrowed = reader_join(&w, "u0", HUB_HEAD, (char *const[]){ r0 }, 1);
+	assert_int_equal(looks_for(&w, said), 4);
+	idle = calloc(IDLE, sizeof(*idle));
+	assert_non_null(idle);
+	for (i = 0; i < IDLE; i++) {
+		(void)snprintf(id, sizeof(id), "idle%d", i);
+		assert_int_equal(hub_join(w.hub, &idle[i], id, HUB_HEAD, NULL,
+		    0), 0);
+	}
+	for (i = 0; i < 3; i++)
+		reader_read_all(&w, member[i]);
+	wakes = member[0]->wakes;
+	assert_int_equal(looks_for(&w, said), 4);
+	assert_int_equal(member[0]->wakes, wakes + 1);
+	assert_int_equal(narrowed->wakes, 0);
+	/* To one user alone: both of his. */
+	assert_int_equal(looks_for(&w, let_in), 2);
+	for (i = 0; i < IDLE; i++) {
+		assert_false(hub_has_news(&idle[i]));
+		hub_leave(w.hub, &idle[i]);
+	}
+	free(idle);
+	for (i = 0; i < 3; i++)
+		reader_leave(&w, member[i]);
+	reader_leave(&w, narrowed);
+	world_close(&w);
+}
+
 static void
 test_narrowing_changes(void **state)
 {
@@ -603,6 +671,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_wakes_only_receivers),
+		cmocka_unit_test(test_cost),
 		cmocka_unit_test(test_narrowing_changes),
 		cmocka_unit_test(test_removal_and_blocks),
 		cmocka_unit_test(test_edited_and_deleted),
