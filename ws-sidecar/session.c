@@ -36,6 +36,10 @@ stall_at(const struct session *s)
 	    (s->has_progress ? SESSION_STALL_MS : STALL_LOOK_MS);
 }
 
+/*
+ * On whole seconds, for all: ten thousand who came at ten thousand moments are
+ * pinged in one turn of the loop each second, and their pongs come together.
+ */
 static int64_t
 silence_at(const struct session *s)
 {
@@ -44,7 +48,7 @@ silence_at(const struct session *s)
 
 	if (s->is_pinged)
 		after_s += conf->ws_hangup_s;
-	return s->heard_ms + after_s * 1000;
+	return (s->heard_ms + 999) / 1000 * 1000 + after_s * 1000;
 }
 
 static int64_t

@@ -46,7 +46,7 @@ static void
 test_silence(void **state)
 {
 	struct world w;
-	struct fake f;
+	struct fake f, g;
 
 	(void)state;
 	open_world(&w, "ws.ping_s = 25\nws.hangup_s = 10\n");
@@ -73,6 +73,18 @@ test_silence(void **state)
 	pass(&w, 20000);
 	assert_false(f.wants);
 	leave(&f);
+	/* Who came within the same second is pinged in the same turn. */
+	pass(&w, 300);
+	join_as(&w, &f, "alice", "", 0);
+	pass(&w, 400);
+	join_as(&w, &g, "bob", "", 0);
+	pass(&w, 25299);
+	assert_false(f.wants || g.wants);
+	pass(&w, 1);
+	assert_string_equal(hear(&w, &f), "PING\n");
+	assert_string_equal(hear(&w, &g), "PING\n");
+	leave(&f);
+	leave(&g);
 	close_world(&w);
 }
 
