@@ -50,7 +50,8 @@
 #define OUT_KEEP	(256 * 1024)		/* the buffer shrinks to this */
 #define SLICE		256	/* connections written to in a turn */
 #define SLICE_BYTES	(1024 * 1024)	/* about so much, if they are fewer */
-#define UNSENT_MAX	(128 * 1024)	/* in the kernel, for one */
+#define UNSENT_MAX	(64 * 1024)	/* in the kernel, for one */
+#define BULK		(SESSION_WRITE_MAX / 2)	/* after so much, wait for room */
 #define TIMEOUT_S	10	/* of a handshake, of a closing handshake */
 #define OP_CLOSE	0x88	/* FIN and the opcode */
 #define V1		"sidewire.v1"
@@ -74,7 +75,7 @@ struct conn {
 	struct session		*session;
 	TAILQ_ENTRY(conn)	 of_queue;
 	uint8_t			 is_queued;
-	uint8_t			 is_blocked;	/* the library has bytes to send first */
+	uint8_t			 is_blocked;	/* until on_writeable() */
 	uint8_t			 is_over;	/* nothing of ours is sent any more */
 	uint8_t			 is_refused;	/* the library has a close frame to send */
 	uint16_t		 close_code;	/* 0: stay */
@@ -379,6 +380,17 @@ let_library_write(struct conn *conn)
 	(void)lws_service_fd(lws_get_context(conn->wsi), &pfd);
 }
 
+/*
+ * Until the kernel says that there is room: it would take more than that from
+ * send(), and pings would wait behind it.
+ */
+static void
+await_room(struct conn *conn)
+{
+	conn->is_blocked = 1;
+	(void)lws_callback_on_writable(conn->wsi);
+}
+
 /* Returns the bytes that there were for it. */
 static size_t
 write_conn(struct server *srv, struct conn *conn)
@@ -392,8 +404,7 @@ write_conn(struct server *srv, struct conn *conn)
 		return 0;
 	}
 	if (lws_partial_buffered(conn->wsi)) {
-		conn->is_blocked = 1;
-		(void)lws_callback_on_writable(conn->wsi);
+		await_room(conn);
 		return 0;
 	}
 	compose(conn, out);
@@ -407,6 +418,8 @@ write_conn(struct server *srv, struct conn *conn)
 		    out->len - at, LWS_WRITE_HTTP);
 		/* It has asked for the callback that ends this. */
 		conn->is_blocked = lws_partial_buffered(conn->wsi) != 0;
+	} else if (n >= BULK) {
+		await_room(conn);
 	}
 	if (n < 0)
 		kill_conn(conn);

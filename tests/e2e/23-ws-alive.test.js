@@ -132,8 +132,8 @@ describe('a slow reader', { concurrency: true }, () => {
 	});
 
 	test('hears the pings between its data', async (t) => {
-		const N = 600;
-		const site = await startSite(t, { ...only, conf: ['ws.ping_s = 1', 'ws.hangup_s = 2'] });
+		const N = 1000;
+		const site = await startSite(t, { ...only, conf: ['ws.ping_s = 1', 'ws.hangup_s = 4'] });
 		const s = await raw(site, site.wsPort).upgrade(url(site, 'carol'));
 		s.tcp.pause();
 		await site.sql(`WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < ${N})
