@@ -80,10 +80,10 @@ $B/unit/test_%: $B/tests/unit/test_%.o $B/libsidewire.a
 packages-%:
 	@deploy/packages.sh $(subst -, ,$*)
 
-# A demo on loopback: database, users, rooms, tokens, web server, both services.
+# The example site on loopback: database, users, rooms, tokens, web server, both services.
 run: packages-build-run
 	@$(MAKE) --no-print-directory -j$(JOBS) programs
-	@deploy/demo/run.sh $B/bin
+	@deploy/example-site/run.sh $B/bin
 
 test: packages-build-run-test
 	@$(MAKE) --no-print-directory -j$(JOBS) programs unit-build
@@ -154,7 +154,7 @@ install: programs
 
 help:
 	@echo "make             build the three programs under $B/bin (installs what that needs)"
-	@echo "make run         a demo on loopback: prints a URL and two tokens; Ctrl-C ends it"
+	@echo "make run         the example site on loopback: prints a URL and two tokens; Ctrl-C ends it"
 	@echo "make test        unit tests, then end-to-end tests with real servers"
 	@echo "make unit e2e    one or the other, without installing packages; also client-test"
 	@echo "make check-asan  the same under ASan and UBSan"

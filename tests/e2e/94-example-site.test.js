@@ -4,10 +4,13 @@
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
-import { DEPLOY } from './lib/site.js';
+import { BIN, DEPLOY, freePort } from './lib/site.js';
 import { Visitor, startExampleSite } from './lib/example.js';
-import { run } from './lib/process.js';
+import { Process, run, running } from './lib/process.js';
+import { request } from './lib/http.js';
+import { until, within } from './lib/deadline.js';
 import { ofType } from './lib/poller.js';
 
 const SITE = path.join(DEPLOY, 'example-site');
@@ -213,4 +216,49 @@ test('the site makes its database once', async (t) => {
 	assert.equal(again.code, 2);
 	assert.equal(await site.sql("SELECT value FROM sw_meta WHERE key = 'members'"), 'site');
 	assert.equal(await site.sql('SELECT count(*) FROM users'), '5');
+});
+
+test('make run: the site, both services and the tokens; Ctrl-C ends all of it', async (t) => {
+	const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'sidewire-run-'));
+	t.after(() => fs.rmSync(dir, { recursive: true, force: true }));
+	const [port, wsPort] = [await freePort(), await freePort()];
+	const start = () => {
+		const p = new Process('run.sh', path.join(SITE, 'run.sh'), [BIN],
+			{ env: { PORT: port, WS_PORT: wsPort, DEMO_DIR: path.join(dir, 'demo') } });
+		t.after(() => p.stop('SIGTERM'));
+		return p;
+	};
+	const end = async (p) => {
+		assert.deepEqual(await p.stop('SIGINT'), { code: 0, signal: null }, p.log);
+		await until(() => running(dir).length === 0, 'all its processes are gone');
+	};
+	const first = start();
+	await until(() => /Ctrl-C ends it/.test(first.out) || first.how, 'it says how to use it');
+	assert.match(first.out, new RegExp(`The example site runs: http://localhost:${port}/\n`), first.log);
+	const web = { host: '127.0.0.1', port };
+	assert.match((await request(web, 'GET', '/')).text, /Sign in/);
+	assert.equal((await request(web, 'GET', '/sidewire/sidewire.js')).headers['content-type'], 'text/javascript; charset=utf-8');
+	assert.equal((await request(web, 'GET', '/api/realtime/status')).json.websocket_available, true);
+	// The lines that it prints, as they are.
+	const [, insert] = /^ {2}(sqlite3 .*)$/m.exec(first.out);
+	assert.equal((await run('sh', ['-c', insert])).code, 0);
+	const exports = [...first.out.matchAll(/^ {2}(export \w+=\S+)$/gm)].map((m) => m[1]).join('\n');
+	const [, curl] = /^ {2}(curl .*\/poll")$/m.exec(first.out);
+	const { events } = JSON.parse((await run('sh', ['-c', `${exports}\n${curl}`])).out);
+	assert.ok(ofType(events, 'ROOM_CREATED').some((e) => e.payload.name === '茶館'));
+	await end(first);
+
+	// Again with what is there.
+	const second = start();
+	await until(() => /Ctrl-C ends it/.test(second.out) || second.how, 'it starts again');
+	const alice = new Visitor({ webPort: port, request: (method, url, options) => request(web, method, url, options) });
+	assert.match(messagesOf(await alice.signIn('Alice')), /Hello from a shell/);
+	await end(second);
+
+	// Not with another's database.
+	fs.rmSync(path.join(dir, 'demo', 'sidewire.db'));
+	assert.equal((await run('sqlite3', [path.join(dir, 'demo', 'sidewire.db'), 'CREATE TABLE users(id)'])).code, 0);
+	const third = start();
+	assert.deepEqual(await within(third.ended, 'it refuses'), { code: 1, signal: null });
+	assert.match(third.log, /is not the example site's/);
 });

@@ -7,20 +7,8 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { BIN, startSite } from './lib/site.js';
 import { startTwin } from './lib/twin.js';
+import { running } from './lib/process.js';
 import { until } from './lib/deadline.js';
-
-// Processes that have the text among their arguments.
-function running(text) {
-	return fs.readdirSync('/proc').filter((pid) => {
-		if (!/^\d+$/.test(pid) || Number(pid) === process.pid)
-			return false;
-		try {
-			return fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(text);
-		} catch {
-			return false;	// it has just ended
-		}
-	});
-}
 
 test('a site leaves nothing', async (t) => {
 	let site, held;

@@ -1,6 +1,7 @@
 // A child process with its stderr kept, and ended for certain.
 
 import { spawn } from 'node:child_process';
+import fs from 'node:fs';
 import { until, within } from './deadline.js';
 
 // What must never be seen on the stderr of a program of ours.
@@ -71,4 +72,17 @@ export async function run(command, args, options = {}) {
 	const how = await within(p.ended, `${command} ${args.join(' ')}`);
 	p.check();
 	return { code: how.code, signal: how.signal, out: p.out, err: p.log + (how.error ?? '') };
+}
+
+// Processes that have the text among their arguments.
+export function running(text) {
+	return fs.readdirSync('/proc').filter((pid) => {
+		if (!/^\d+$/.test(pid) || Number(pid) === process.pid)
+			return false;
+		try {
+			return fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(text);
+		} catch {
+			return false;	// it has just ended
+		}
+	});
 }

@@ -1,18 +1,21 @@
 #!/bin/sh
-# Starts everything on loopback in a directory of its own and prints how to use it.
+# Starts the example site with Sidewire beside it, on loopback, in a directory of its own,
+# and prints how to use both.
 #
-#   deploy/demo/run.sh BINDIR
+#   deploy/example-site/run.sh BINDIR
 #
 # PORT (8080) is the web server's, WS_PORT (8081) the sidecar's; DEMO_DIR (build/demo)
-# keeps the database between runs.  Ends with Ctrl-C, taking everything with it.
+# keeps the database between runs; TOKEN_TTL (3600 seconds) is how long the site's tokens
+# live.  Ends with Ctrl-C, taking everything with it.
 set -eu
 
-bin=$(cd "${1:?usage: deploy/demo/run.sh BINDIR}" && pwd)
+bin=$(cd "${1:?usage: deploy/example-site/run.sh BINDIR}" && pwd)
 here=$(cd "$(dirname "$0")" && pwd)
+client=$(cd "$here/../../client" && pwd)
 port=${PORT:-8080}
 ws_port=${WS_PORT:-8081}
 dir=${DEMO_DIR:-build/demo}
-mkdir -p "$dir"
+mkdir -p "$dir/sessions"
 dir=$(cd "$dir" && pwd)
 chmod 700 "$dir"
 
@@ -48,26 +51,24 @@ CONF
 sw() {
 	"$bin/sidewire" -c "$dir/sidewire.conf" "$@"
 }
+# The site makes its tables and fills them; Sidewire adds its own beside them.
+php=$(command -v php-cgi) || die "php-cgi is missing: deploy/packages.sh run"
 if [ ! -e "$dir/sidewire.db" ]; then
-	sw init >/dev/null
-	sw user add Alice --id alice --email alice@example.org >/dev/null
-	sw user add Bob --id bob --email bob@example.org >/dev/null
-	sw user add Carol --id carol --email carol@example.org >/dev/null
-	sw room add Lobby --id lobby --creator alice >/dev/null
-	sw room add Workshop --id workshop --creator bob >/dev/null
-	sw room add Backstage --id backstage --private --creator alice \
-	    >/dev/null
-	sw member add backstage bob >/dev/null
-	sw post lobby alice "Welcome to the lobby." >/dev/null
-else
-	sw init >/dev/null
+	SITE_DATABASE="$dir/sidewire.db" "$php" -q "$here/seed.php" ||
+	    die "the site's database was not made"
+elif [ -z "$(sqlite3 "$dir/sidewire.db" \
+    "SELECT 1 FROM sqlite_master WHERE name = 'room_reads'")" ]; then
+	die "$dir/sidewire.db is not the example site's: remove it, or set DEMO_DIR"
 fi
+sw init >/dev/null
 
 # --- services ---
 
 sed -e "s|/run/sidewire/poll.sock|$dir/poll.sock|" -e "s|8081|$ws_port|" \
     "$here/../lighttpd/sidewire.conf" >"$dir/sidewire-lighttpd.conf"
-sed -e "s|%DOC%|$here/site|" -e "s|%DIR%|$dir|g" -e "s|%PORT%|$port|" \
+: "${TOKEN_TTL:=3600}"
+sed -e "s|%SITE%|$here|" -e "s|%CLIENT%|$client|" -e "s|%PHP%|$php|" \
+    -e "s|%DIR%|$dir|g" -e "s|%PORT%|$port|" -e "s|%TTL%|$TOKEN_TTL|" \
     "$here/lighttpd.conf" >"$dir/lighttpd.conf"
 lighttpd=$(command -v lighttpd || echo /usr/sbin/lighttpd)
 
@@ -112,10 +113,12 @@ bob=$(sw token bob --ttl 86400)
 url=http://localhost:$port
 cat <<TEXT
 
-Sidewire runs: $url/#$alice
+The example site runs: $url/
 
-  Open it in two windows, the second as Bob: $url/#$bob
-  The tokens are what stands behind the #, valid for a day.  In a shell:
+  Sign in as Alice, and as Bob in a private window or at http://127.0.0.1:$port/ (another
+  host to the browser); any other name makes a new user.
+
+  Tokens for the shell, valid for a day:
 
   export TOKEN=$alice
   export BOB=$bob
