@@ -84,10 +84,57 @@ end_of_log(struct store *st, enum sql which, int64_t *ret)
 	return rc < 0 ? rc : 0;
 }
 
+/*
+ * Whether what is remembered of this version holds for what would be read now.
+ * Not where this handle has written itself, nor in a transaction that has not
+ * read yet: what it is going to see may be newer.
+ */
+int
+eventlog_is_at_rest(const struct store *st)
+{
+	int state = sqlite3_txn_state(st->db, "main");
+
+	if (state == SQLITE_TXN_WRITE ||
+	    (state == SQLITE_TXN_NONE && store_is_open(st)))
+		return 0;
+	return store_is_still(st, &st->ends.version);
+}
+
+/*
+ * Both ends of the log. A version that is looked at before the first read of a
+ * transaction is not newer than what is read: while it lasts, so does this.
+ */
+static int
+find_ends(struct store *st, int64_t *ret_oldest, int64_t *ret_head)
+{
+	struct store_version version = { .is_known = 0 };
+	int rc;
+
+	if (eventlog_is_at_rest(st)) {
+		*ret_oldest = st->ends.oldest;
+		*ret_head = st->ends.head;
+		return 0;
+	}
+	if (sqlite3_txn_state(st->db, "main") == SQLITE_TXN_NONE)
+		store_get_version(st, &version);
+	rc = end_of_log(st, SQL_HEAD, ret_head);
+	if (rc == 0)
+		rc = end_of_log(st, SQL_OLDEST, ret_oldest);
+	if (rc < 0)
+		return rc;
+	st->ends = (struct store_ends){
+		.version = version, .oldest = *ret_oldest, .head = *ret_head
+	};
+	return 0;
+}
+
 int
 eventlog_head(struct store *st, int64_t *ret)
 {
-	return end_of_log(st, SQL_HEAD, ret);
+	if (!eventlog_is_at_rest(st))
+		return end_of_log(st, SQL_HEAD, ret);
+	*ret = st->ends.head;
+	return 0;
 }
 
 int
@@ -125,6 +172,27 @@ eventlog_find_message(struct store *st, const char *id, int64_t *ret)
 	return rc;
 }
 
+/*
+ * The same for one who asks with it. The message at the head is remembered, as
+ * it is what a client has that has everything.
+ */
+static int
+find_message(struct store *st, const char *id, int64_t head, int64_t *ret)
+{
+	size_t size = strlen(id) + 1;
+	int rc;
+
+	if (eventlog_is_at_rest(st) && strcmp(id, st->ends.message) == 0) {
+		*ret = head;
+		return 1;
+	}
+	rc = eventlog_find_message(st, id, ret);
+	if (rc == 1 && *ret == head && head == st->ends.head &&
+	    size <= sizeof(st->ends.message))
+		memcpy(st->ends.message, id, size);
+	return rc;
+}
+
 /* What to make of a position between the ends of the log. */
 static enum eventlog_reset
 judge(int64_t pos, int64_t oldest, int64_t head)
@@ -144,9 +212,7 @@ resolve(struct store *st, const struct query *q, int64_t *ret_pos,
 	int64_t oldest, head, pos, best = -1;
 	int rc;
 
-	rc = end_of_log(st, SQL_HEAD, &head);
-	if (rc == 0)
-		rc = end_of_log(st, SQL_OLDEST, &oldest);
+	rc = find_ends(st, &oldest, &head);
 	if (rc < 0)
 		return rc;
 	if (time != NULL && clock_parse_pos(time, strlen(time), &pos) == 0) {
@@ -156,7 +222,7 @@ resolve(struct store *st, const struct query *q, int64_t *ret_pos,
 	}
 	if (id != NULL && *id != '\0') {
 		rc = clock_parse_pos(id, strlen(id), &pos) == 0
-		    ? 1 : eventlog_find_message(st, id, &pos);
+		    ? 1 : find_message(st, id, head, &pos);
 		if (rc < 0)
 			return rc;
 		if (rc == 1)
@@ -180,6 +246,9 @@ eventlog_resume(struct store *st, const struct query *q, int64_t *ret_pos,
 {
 	int rc, began;
 
+	/* Then there is one statement at most. */
+	if (eventlog_is_at_rest(st))
+		return resolve(st, q, ret_pos, ret_reset);
 	rc = store_enter(st, 0, &began);
 	if (rc < 0)
 		return rc;
@@ -308,29 +377,50 @@ page_row(struct walk *w, sqlite3_stmt *row)
 	return rc;
 }
 
-/* Walks until limit, window, the log's end or fn ends it; *pos: last row looked at. */
 static int
-page_rows(struct walk *w, int64_t after, int limit, int64_t *pos)
+bind_page(struct walk *w, sqlite3_stmt *row, int64_t after)
 {
-	sqlite3_stmt *row;
 	int rc;
 
-	*pos = after;
-	row = store_stmt(w->st, SQL_PAGE, &rc);
-	if (row == NULL)
-		return rc;
 	rc = store_bind_text(w->st, row, ":user", w->user);
 	if (rc == 0)
 		rc = store_bind_int(w->st, row, ":now", clock_wall_us());
 	if (rc == 0)
 		rc = store_bind_int(w->st, row, ":after", after);
 	if (rc == 0)
-		rc = store_bind_int(w->st, row, ":window", EVENTLOG_WINDOW);
-	while (rc == 0 && w->n < limit && w->stop == 0) {
+		/* One more tells that there is more. */
+		rc = store_bind_int(w->st, row, ":window", EVENTLOG_WINDOW + 1);
+	return rc;
+}
+
+/*
+ * Walks until limit, window, the log's end or fn ends it; *pos: last row looked
+ * at; *more: there is one behind it. All of it is one statement's view, and so
+ * is what the statements see that tell of a row.
+ */
+static int
+page_rows(struct walk *w, int64_t after, int limit, int64_t *pos, int *more)
+{
+	sqlite3_stmt *row;
+	int rc, n_rows = 0;
+
+	*pos = after;
+	*more = 0;
+	row = store_stmt(w->st, SQL_PAGE, &rc);
+	if (row == NULL)
+		return rc;
+	rc = bind_page(w, row, after);
+	while (rc == 0) {
 		rc = store_step(w->st, row);
 		if (rc != 1)
 			break;
+		*more = n_rows == EVENTLOG_WINDOW || w->n >= limit ||
+		    w->stop != 0;
+		rc = 0;
+		if (*more)
+			break;
 		*pos = sqlite3_column_int64(row, COL_ID);
+		n_rows++;
 		rc = page_row(w, row);
 	}
 	store_done(row);
@@ -343,26 +433,25 @@ eventlog_page(struct store *st, const char *user_id, char *const *rooms,
     int64_t *ret_pos, int *ret_more)
 {
 	struct walk w;
-	int64_t pos, head;
-	int rc, began;
+	int64_t pos;
+	int rc, more;
 
-	rc = store_enter(st, 0, &began);
-	if (rc < 0)
-		return rc;
+	if (eventlog_is_at_rest(st) && after == st->ends.head) {
+		*ret_pos = after;
+		*ret_more = 0;
+		return 0;
+	}
 	walk_init(&w, st, user_id, fn, arg);
 	w.rooms = rooms;
 	w.n_rooms = n_rooms;
-	rc = page_rows(&w, after, limit, &pos);
-	if (rc == 0)
-		rc = eventlog_head(st, &head);
+	rc = page_rows(&w, after, limit, &pos, &more);
 	if (rc == 0 && w.stop < 0)
 		rc = w.stop;
 	buf_release(&w.payload);
-	rc = store_leave(st, began, rc);
 	if (rc < 0)
 		return rc;
 	*ret_pos = pos;
-	*ret_more = pos < head;
+	*ret_more = more;
 	return w.stop != 0 ? w.stop : w.n;
 }
 

@@ -38,12 +38,22 @@ const char *eventlog_reset_name(enum eventlog_reset reset);
  * Non-zero stops the walk after this event and becomes the walk's result. */
 typedef int eventlog_each_fn(struct event *ev, void *arg);
 
-/* Position of the newest row, 0 in an empty log. */
+/* Position of the newest row, 0 in an empty log.  Answered from memory where that is certain,
+ * as below. */
 int	 eventlog_head(struct store *st, int64_t *ret) ATTR_MUST_CHECK;
 
 /* The position of a message: its newest NEW_MESSAGE.  1, or 0: none. */
 int	 eventlog_find_message(struct store *st, const char *id, int64_t *ret)
 	    ATTR_MUST_CHECK;
+
+/*
+ * Whether the ends of the log are known from memory, because nobody has committed since st
+ * last read them (store_is_still()).  Then eventlog_resume() and eventlog_page() outside of a
+ * transaction read no more than there is to give, and nothing at all where that is nothing; and
+ * if it is so before and after the two, their results belong together, as within a
+ * transaction.
+ */
+int	 eventlog_is_at_rest(const struct store *st);
 
 /*
  * Whether pos, once the newest row, is still in the log, or was pruned with all that is older:

@@ -134,12 +134,19 @@ store_step(struct store *st, sqlite3_stmt *stmt)
 {
 	int rc;
 
+	st->steps++;
 	rc = sqlite3_step(stmt);
 	if (rc == SQLITE_ROW)
 		return 1;
 	if (rc == SQLITE_DONE)
 		return 0;
 	return store_fail(st, rc);
+}
+
+uint64_t
+store_steps(const struct store *st)
+{
+	return st->steps;
 }
 
 void

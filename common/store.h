@@ -71,6 +71,23 @@ void	 store_undo(struct store *st);			/* back to the mark, and forgets it */
 /* Of the last failure on st; borrowed until the next call on it. */
 const char *store_errmsg(const struct store *st);
 
+/*
+ * A version of the database, this handle's own commits included: looked at before a read
+ * and found to be still the same after it, it proves that nobody committed meanwhile, and
+ * while it is the same, that what was read is as it was.  Of memory that all processes
+ * share: no SQL, no lock, no system call.  Only in WAL mode, and after a first read;
+ * otherwise it is not known, and nothing is proven.
+ */
+#define STORE_VERSION_WORDS	12
+struct store_version {
+	uint32_t	word[STORE_VERSION_WORDS];
+	int		is_known;
+};
+void	 store_get_version(struct store *st, struct store_version *ret);
+int	 store_is_still(const struct store *st, const struct store_version *version);
+/* How many statements were begun or went on (for tests: what was read without any). */
+uint64_t store_steps(const struct store *st);
+
 /* Grows whenever another connection committed (PRAGMA data_version). */
 int	 store_data_version(struct store *st, int64_t *ret) ATTR_MUST_CHECK;
 /* Grows with each change of any table's definition (PRAGMA schema_version). */

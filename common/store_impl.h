@@ -29,6 +29,13 @@ struct store_prune {
 	int64_t	rows;
 };
 
+/* The ends of the log, as eventlog_resume() found them in this version. */
+struct store_ends {
+	struct store_version	version;
+	int64_t			oldest, head;
+	char			message[65];	/* the id of the message at the head; "" */
+};
+
 struct store {
 	LIST_ENTRY(store)	 all;		/* of the process, by store.c */
 	sqlite3			*db;
@@ -39,6 +46,10 @@ struct store {
 	ino_t			 ino;
 	char			 errmsg[256];
 	struct store_prune	 prune;
+	struct store_ends	 ends;
+	const uint32_t		*index;		/* store_version.c: of the WAL; NULL */
+	int			 has_no_index;
+	uint64_t		 steps;
 	int			 is_listed;	/* in `all` */
 	int			 has_views;		/* views.sql was run: views, */
 	int			 has_writes;		/* and their triggers */

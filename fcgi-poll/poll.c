@@ -10,6 +10,7 @@
 #include "answer.h"
 #include "app.h"
 #include "auth.h"
+#include "buf.h"
 #include "clock.h"
 #include "conf.h"
 #include "err.h"
@@ -146,25 +147,55 @@ tell_of_apache(const struct polling *p)
 }
 
 /*
- * Whether the client has everything. The tail may be a moment late: one who
- * waits is told when it comes, but one who does not has just committed
- * something, perhaps, and looks for it, so there the log itself is asked; as of
- * one with two cursors, of which the other may be the later.
+ * Whether the client has everything, by the tail. That may be a moment late:
+ * one who waits is told when it comes, but one who does not has just committed
+ * something, perhaps, and looks for it, so the log itself is asked; as of one
+ * with two cursors, of which the other may be the later.
  */
 static int
-is_up_to_date(struct polling *p, struct store *st)
+is_up_to_date(struct polling *p)
 {
-	int64_t head;
-
-	if (!handler_has_tail(p->h))
+	if (!may_wait(p) || !handler_has_tail(p->h) ||
+	    (p->q.has_last_timestamp && p->q.has_last_message_id))
 		return 0;
 	p->cursor = p->end.pos = handler_head(p->h);
-	if (!poll_is_at(&p->q, p->cursor))
+	return poll_is_at(&p->q, p->cursor);
+}
+
+static void
+begin_answer(struct polling *p)
+{
+	buf_reset(&p->rep->body);
+	answer_begin(&p->answer, &p->rep->body, ANSWER_BYTES);
+	p->end = (struct answer_end){
+		.is_legacy = poll_is_legacy(&p->q, p->req->query)
+	};
+}
+
+/*
+ * Without a transaction while nobody writes; 0: somebody did, so that position
+ * and events may not belong together.
+ */
+static int
+read_at_rest(struct polling *p, struct store *st, int *ret_rc)
+{
+	if (!eventlog_is_at_rest(st))
 		return 0;
-	if (may_wait(p) && !(p->q.has_last_timestamp &&
-	    p->q.has_last_message_id))
-		return 1;
-	return eventlog_head(st, &head) == 0 && head == p->cursor;
+	*ret_rc = read_log(p, st);
+	return eventlog_is_at_rest(st);
+}
+
+static int
+read_in_transaction(struct polling *p, struct store *st)
+{
+	int rc;
+
+	begin_answer(p);
+	rc = store_read(st);
+	if (rc == 0)
+		rc = read_log(p, st);
+	store_rollback(st);
+	return rc;
 }
 
 /* Fills the answer; leaves it without its end. */
@@ -172,20 +203,17 @@ static int
 look(struct polling *p)
 {
 	struct store *st;
-	int rc;
+	int rc = 0;
 
-	answer_begin(&p->answer, &p->rep->body, ANSWER_BYTES);
-	p->end.is_legacy = poll_is_legacy(&p->q, p->req->query);
+	begin_answer(p);
 	st = handler_store(p->h, p->rep);
 	if (st == NULL)
 		return ERR_IO;
-	if (is_up_to_date(p, st))
+	if (is_up_to_date(p))
 		return 0;
-	rc = store_read(st);
-	if (rc == 0)
-		rc = read_log(p, st);
+	if (!read_at_rest(p, st, &rc))
+		rc = read_in_transaction(p, st);
 	rc = handler_note(p->h, rc, p->rep);
-	store_rollback(st);
 	if (rc < 0)
 		return rc;
 	p->end.reset = eventlog_reset_name(p->reset);

@@ -23,7 +23,7 @@ const postMany = (site, n, { from = 1, room = 'lobby', sender = 'bob', content =
 test('a first request is answered by the present state', async (t) => {
 	const site = await startSite(t, only);
 	await site.post('lobby', 'bob', 'an old message');
-	await settle(site, 'bob', 'carol');
+	await settle(site, 'alice', 'bob', 'carol');
 	for (const params of [{}, { lastTimestamp: '' }, { nonsense: '1' }]) {
 		const a = checkAnswer(await site.poll('alice', params));
 		assert.deepEqual(Object.keys(a), ['events', 'timestamp']);
