@@ -81,12 +81,14 @@ export class Follower {
 
 	#fromLeader(message) {
 		this.#ctx.env.clock.clearTimeout(this.#deadline);
-		if (message.kind === 'item')
+		if (message.kind === 'item') {
 			this.#item(message);
-		else if (message.kind === 'status')
+		} else if (message.kind === 'status') {
 			this.#setStatus(message.status);
-		else if (message.kind === 'gone')
+		} else if (message.kind === 'gone') {
 			this.#leave();
+			this.hello();		// to the next, who may be there already
+		}
 	}
 
 	#item({ n, event, at }) {

@@ -23,9 +23,11 @@ export class Tabs {
 
 	// Without locks or channels each tab is alone; some places have them and deny their use.
 	static isPossible(env) {
+		if (!env.locks)
+			return false;
 		try {
 			new env.BroadcastChannel('sidewire').close();
-			return Boolean(env.locks);
+			return true;
 		} catch {
 			return false;
 		}
@@ -80,6 +82,7 @@ export class Tabs {
 				return;
 			if (isHeld) {			// another took it
 				this.#release = null;
+				this.send({ kind: 'gone' });
 				this.#on.follow();
 				this.#wait();
 			} else if (error?.name !== 'AbortError') {

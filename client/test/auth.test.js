@@ -91,6 +91,26 @@ test('getToken: nothing ends it, a failure is tried again', async (t) => {
 	assert.deepEqual(other.ends, []);
 });
 
+test('both ways refused at once ask for one token; a POST that is refused too', async (t) => {
+	const w = world(t), { server } = w, k = tokens();
+	server.refused.add(tokenOf('alice', 1));
+	const tab = w.tab().connect({ token: undefined, getToken: async () => {
+		const token = await k.getToken();
+		await new Promise((resolve) => { w.clock.setTimeout(resolve, 100); });
+		return token;
+	} });
+	await w.until(() => tab.live.status === 'websocket', 'websocket', 5000);
+	assert.equal(k.asked, 2);
+	tab.live.use('polling');
+	await w.pass(5000);
+	server.refused.add(tokenOf('alice', 2));
+	const sent = tab.live.send({ roomId: 'lobby', content: 'one' });
+	await w.pass(1000);
+	await sent;
+	assert.equal(k.asked, 3);
+	assert.deepEqual(tab.ends, []);
+});
+
 test('auth_expiring: a new token on the same socket', async (t) => {
 	const w = world(t), { server } = w, k = tokens();
 	const tab = w.tab().connect({ token: undefined, getToken: k.getToken });

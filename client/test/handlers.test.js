@@ -108,22 +108,25 @@ test('a cursor that was kept is resumed without a state', async (t) => {
 });
 
 test('the state is told from the news that come before the first sync', async (t) => {
-	for (const rooms of [[], ['lobby'], ['lobby', 'attic']]) {
+	for (const rooms of [[], ['lobby'], ['lobby', 'attic']].flatMap((r) => [[...r], Object.assign([...r], { isRoomFirst: r.length > 0 })])) {
 		const w = world(t), { server } = w;
 		server.http = 'hang';
 		server.rooms = rooms;
 		server.answer = function answer(...args) {
 			const a = Object.getPrototypeOf(this).answer.apply(this, args);
 			delete this.answer;
+			if (rooms.isRoomFirst)
+				this.append('ROOM_CREATED', { id: 'new' });
 			this.post('at once');
-			this.append('ROOM_CREATED', { id: 'new' });
+			if (!rooms.isRoomFirst)
+				this.append('ROOM_CREATED', { id: 'new' });
 			return { ...a, events: [...a.events, ...this.log.map((e) => e.event)], timestamp: this.head };
 		};
 		const tab = w.tab().connect();
 		await w.until(() => tab.live.status === 'websocket', 'websocket');
 		await w.pass(50);
-		assert.deepEqual(tab.states.map((s) => s.events.map((e) => e.payload.id)), [rooms]);
-		assert.deepEqual(tab.events.map((e) => e.payload.content ?? e.payload.id), ['at once', 'new']);
+		assert.deepEqual(tab.states.map((s) => s.events.map((e) => e.payload.id)), [[...rooms]]);
+		assert.deepEqual(tab.events.map((e) => e.payload.content ?? e.payload.id), rooms.isRoomFirst ? ['new', 'at once'] : ['at once', 'new']);
 	}
 });
 
@@ -158,6 +161,26 @@ test('subscribe: a live socket is told; other ways ask anew; no event of the new
 	assert.deepEqual(tab.contents().slice(4), ['a3']);
 	assert.throws(() => tab.live.subscribe([]), TypeError);
 	assert.throws(() => tab.live.subscribe('lobby'), TypeError);
+});
+
+test('subscribe: what waits of the old rooms does not move the cursor past the new ones', async (t) => {
+	for (const tabs of [false, true]) {
+		const w = world(t, { tabs }), { server } = w, tab = w.tab().connect({ rooms: ['lobby'], wsUrl: null });
+		let release;
+		tab.live.on('NEW_MESSAGE', (e) => e.payload.content === 'l1' && new Promise((resolve) => { release = resolve; }));
+		await w.pass(1000);
+		server.latency = () => 50;
+		server.post('l1');
+		server.post('a1', 'attic');
+		server.post('l2');
+		await w.pass(300);
+		assert.ok(release, 'l1 is being handled, l2 waits');
+		tab.live.subscribe(['attic']);
+		await w.pass(500);
+		release();
+		await w.pass(1000);
+		assert.deepEqual(tab.contents(), ['l1', 'a1']);
+	}
 });
 
 test('what connect() cannot use it refuses', () => {

@@ -101,6 +101,19 @@ test('an ack that never comes on a live socket is asked for again', async (t) =>
 	assert.deepEqual([tab.sent.length, messages(server).length], [1, 1]);
 });
 
+test('a way that opens is used at once', async (t) => {
+	const w = world(t), { server } = w, tab = w.tab();
+	server.ws = server.http = 'refused';
+	tab.connect();
+	await w.pass(100);
+	void tab.live.send(hello);
+	await w.pass(120000);
+	server.ws = 'up';
+	await w.until(() => tab.live.status === 'websocket', 'websocket', 15000);
+	await w.pass(50);
+	assert.deepEqual(messages(server), ['hello']);
+});
+
 test('unsent messages live in the session storage, and are sent after a reload', async (t) => {
 	const w = world(t), { server } = w, storage = new Storage();
 	server.ws = server.http = 'refused';

@@ -124,6 +124,23 @@ test('a leader that is suspended: a visible tab takes the connection from it', a
 	await w.until(() => a.live.status === 'websocket', 'a again', 2000);
 });
 
+test('a tab that listens to a leader who was deposed finds the new one', async (t) => {
+	const w = world(t, { tabs: true }), { server } = w;
+	const [a, b, c] = await open(w, 3);
+	await w.pass(100);
+	// b hears nobody, and a and c do not hear how it begins.
+	let leads = 0;
+	w.loses = (m) => (m.kind === 'hello' ? leads === 0 : m.kind === 'lead' && leads++ < 2);
+	b.show(true);
+	await w.pass(4100);
+	assert.ok(leads > 2, 'asked for again');
+	server.post('one');
+	await w.pass(1000);
+	for (const tab of [a, b, c])
+		assert.deepEqual(tab.contents(), ['one']);
+	assert.equal(server.sockets.size, 1);
+});
+
 test('a hidden tab takes nothing from anybody', async (t) => {
 	const w = world(t, { tabs: true }), { server } = w;
 	const [, b] = await open(w, 2);
