@@ -8,8 +8,8 @@ import { startSite, BIN } from './lib/site.js';
 import { Process, run } from './lib/process.js';
 import { until, within } from './lib/deadline.js';
 import { Poller, checkAnswer, contents, ofType } from './lib/poller.js';
-import { apacheLog, apachePath, hasApacheModule, nginxPath, shareSite, startApache,
-	startLighttpdWith, startNginx } from './lib/servers.js';
+import { apacheLog, apachePath, hasApacheModule, nginxPath, shareSite, spawnFcgiPath,
+	startApache, startLighttpdWith, startNginx } from './lib/servers.js';
 import { get, parseCgi } from './lib/fastcgi.js';
 
 const conf = ['limit.poll_per_s = 0', 'cors.origins = https://a.example'];
@@ -132,7 +132,7 @@ cgi.assign = ( ".cgi" => "" )`);
 
 test('spawn-fcgi starts fcgi-poll', async (t) => {
 	const site = await startSite(t, nothing);
-	site.poller = site.start('fcgi-poll'(),
+	site.poller = site.start('fcgi-poll', spawnFcgiPath(),
 		['-n', '-s', site.pollSocket, '-b', '1024', '--', FCGI_POLL, '-c', site.conf]);
 	await site.poller.saw(/"descriptor 0"/);
 	await site.startLighttpd();
