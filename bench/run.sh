@@ -17,13 +17,15 @@ is_quick=${QUICK:-0}
 which=${ROWS:-polls held sockets busy commit}
 
 if [ "$is_quick" = 1 ]; then
-	turns="1 2" secs=1 busy_secs=2 idle_secs=2 users=1100 crowds="0 1000"
-	rates_1000="120 180 270 400 600 1000"
+	turns="1 2" peer_turns=1 secs=1 busy_secs=2 idle_secs=2
+	users=1100 crowds="0 1000"
+	rates_1000="80 120 180 270 400 600 1000"
 else
-	turns="1 2 3" secs=2 busy_secs=4 idle_secs=4 users=10100 crowds="0 1000 10000"
-	rates_1000="120 150 180 220 270 330 400 500 600 800 1000 1300 1600 2000"
+	turns="1 2 3" peer_turns="1 2" secs=2 busy_secs=3 idle_secs=4
+	users=10100 crowds="0 1000 10000"
+	rates_1000="80 120 150 180 220 270 330 400 500 600 800 1000 1300 1600 2000"
 fi
-rates_10000="6 8 10 12 15 18 22 27 33 40 50 60 80 100 130 160 200"
+rates_10000="4 6 8 10 12 15 18 22 27 33 40 50 60 80 100 130 160 200"
 
 if [ "$(nproc)" -ge 2 ]; then
 	on_server="taskset -c 0"
@@ -102,8 +104,6 @@ fi
 if is_wanted held; then
 	rows_held
 fi
-start_lws
-start_raw
 if is_wanted sockets; then
 	common=100 rates=$rates_1000
 	rows_sockets 1000 4a 5a

@@ -101,13 +101,13 @@ start_park() {
 }
 
 start_lws() {
-	mkfifo "$dir/lws.in"
+	[ -p "$dir/lws.in" ] || mkfifo "$dir/lws.in"
 	start lws "$tools/lws-broadcast" "$port_lws"
 	until_true "lws-broadcast does not listen" listens "$port_lws"
 }
 
 start_raw() {
-	mkfifo "$dir/raw.in"
+	[ -p "$dir/raw.in" ] || mkfifo "$dir/raw.in"
 	start raw "$tools/raw-send" "$port_raw"
 	until_true "raw-send does not listen" listens "$port_raw"
 }

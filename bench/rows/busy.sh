@@ -36,6 +36,7 @@ end_crowd() {
 row_busy() {
 	section 6 "Busy: $busy_rate events/s to 10 members of a private room, others idle"
 	start_ws
+	start_lws
 	tokens=$dir/tokens.members
 	load busy_ours ws --port "$port_ws" --path '/ws?token=%t' --conns 10 \
 	    --publish "$dir/writer.in" --line "$dir/club.line" --pids "$pid_ws"
@@ -67,4 +68,5 @@ row_busy() {
 	end_load busy_ours
 	end_load busy_lws
 	end ws
+	end lws
 }

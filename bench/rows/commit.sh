@@ -29,6 +29,7 @@ commit_rows() {
 
 rows_commit() {
 	start_ws
+	start_lws
 	load commit ws --port "$port_ws" --path '/ws?token=%t' --conns 1 \
 	    --publish "$dir/writer.in" --line "$dir/stamp.line" --pids "$pid_ws"
 	load commit_lws ws --port "$port_lws" --conns 1 --pids "$pid_lws" \
@@ -45,6 +46,7 @@ rows_commit() {
 	end_load commit
 	end_load commit_lws
 	end ws
+	end lws
 	section 7c "COMMIT to the answer of a held poll, lighttpd, synchronous=NORMAL"
 	start_poll
 	start_park

@@ -124,7 +124,7 @@ rows_peer_held() {
 			continue
 		fi
 		begin_held
-		for turn in $turns; do
+		for turn in $peer_turns; do
 			hold_ours 1000 lighttpd "$port_lighttpd"
 			keep_ours
 			"start_$peer"

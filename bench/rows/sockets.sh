@@ -74,14 +74,16 @@ show_steps() {
 	pair_row "" "p99 ms" "p99.$1" "$(title "$1")" ""
 }
 
-# pair_steps WHO...: ours and each of them in turn, at the rate that all can take.
+# pair_steps TURNS WHO...: ours and each of them in turn, at the rate that all can take.
 pair_steps() {
+	how_often=$1
+	shift
 	state=ok
 	forget_pairs
 	for who in ours "$@"; do
 		ask "$who" "step $common 0.5"
 	done
-	for turn in $turns; do
+	for turn in $how_often; do
 		ask ours "step $common $secs"
 		is_right "fan-out to $n_sockets at $common/s" || true
 		cpu=$(get cpu_per_1m) p50=$(get p50_ms) p99=$(get p99_ms)
@@ -104,23 +106,23 @@ is_sustained() {
 }
 
 # climb WHO: the highest of $rates that it sustains; in most_WHO as deliveries/s, with the
-# load's own CPU in load_WHO.  Two attempts at each rate: a noisy moment is not a limit.
-# top_WHO: there was no higher one.
+# load's own CPU in load_WHO.  It takes two failures in a row to end it: a noisy moment is
+# not a limit.  top_WHO: there was no higher one.
 climb() {
 	eval "most_$1=0 load_$1=0 top_$1="
+	failures=0
 	for rate in $rates; do
-		for attempt in 1 2; do
-			ask "$1" "step $rate $secs"
-			[ "$1" != ours ] || is_right "fan-out at $rate/s" || true
-			if is_sustained "$rate"; then
-				eval "most_$1=\$(get per_s)
-				    load_$1=\$(get own_cpu_pct)"
-				continue 2
-			fi
-		done
-		return 0
+		ask "$1" "step $rate $secs"
+		[ "$1" != ours ] || is_right "fan-out at $rate/s" || true
+		if is_sustained "$rate"; then
+			eval "most_$1=\$(get per_s) load_$1=\$(get own_cpu_pct)"
+			failures=0
+		else
+			failures=$((failures + 1))
+		fi
+		[ "$failures" -lt 2 ] || return 0
 	done
-	eval "top_$1=+"
+	[ "$failures" -gt 0 ] || eval "top_$1=+"
 }
 show_most() {
 	forget_pairs
@@ -146,7 +148,7 @@ peer_sockets() {
 	section=$idle_section
 	idle_rows "$1"
 	section=$fanout_section
-	pair_steps "$1"
+	pair_steps "$peer_turns" "$1"
 	show_steps "$1"
 	climb "$1"
 	show_most "$1"
@@ -165,6 +167,8 @@ rows_sockets() {
 		return
 	fi
 	start_ws
+	start_lws
+	start_raw
 	for who in ours lws raw; do
 		open_sockets "$who" "$1"
 	done
@@ -178,7 +182,7 @@ rows_sockets() {
 	reach "$1 idle sockets: KiB each beyond bare lws" \
 	    "$(awk "BEGIN { printf \"%.2f\", $each_ours - $each_lws }")" "<=" 4.00
 	section=$fanout_section
-	pair_steps lws raw
+	pair_steps "$turns" lws raw
 	for who in lws raw; do
 		show_steps "$who"
 	done
@@ -202,6 +206,8 @@ rows_sockets() {
 		end_load "$who"
 	done
 	end ws
+	end lws
+	end raw
 }
 
 reach_fanout() {
