@@ -43,7 +43,8 @@ class Chaos {
 	send() {
 		const tab = this.any, key = `key${this.n++}`;
 		const entry = { key, user: tab.user };
-		tab.live.send({ roomId: 'lobby', content: key, key }).then((ack) => { entry.ack = ack; }, (error) => { entry.error = error; });
+		tab.live.send({ roomId: 'lobby', content: key, key })
+			.then((ack) => { entry.ack = ack; }, (error) => { entry.error = error; });
 		this.sent.push(entry);
 	}
 
