@@ -667,13 +667,23 @@ store_prepare(struct store *st, enum store_mode mode, char *why, size_t size)
 	return 0;
 }
 
+/* Nobody asks how much memory SQLite has; counting it is a lock with each allocation. */
+static void
+store_configure(void)
+{
+	/* Too late where somebody else has used SQLite already. */
+	(void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 int
 store_open(const struct conf *conf, enum store_mode mode, struct store **ret,
     char *why, size_t size)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct store *st;
 	int rc;
 
+	(void)pthread_once(&once, store_configure);
 	st = calloc(1, sizeof(*st));
 	if (st == NULL)
 		return store_why(why, size, ERR_NOMEM, "out of memory");

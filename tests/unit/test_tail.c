@@ -587,6 +587,8 @@ main(int argc, char **argv)
 
 	if (rc >= 0)
 		return rc;
+	/* Before the store: a limit on memory needs SQLite to count it. */
+	(void)sqlite3_initialize();
 	(void)signal(SIGPIPE, SIG_IGN);
 	log_init("test_tail", LOG_DEBUG_LEVEL);
 	return cmocka_run_group_tests(tests, NULL, NULL);
