@@ -141,7 +141,9 @@ export class Poller {
 			this.#backoff.worked();
 			this.#work(this.#mode === 'on' || this.#isAsked);
 			this.#isAsked = false;
-			return this.#pace(answer, wasBehind || (isHeld && env.clock.now() - began < QUICK_MS));
+			if (abort.signal.aborted)
+				return 0;
+			return this.#pace(answer, inbox.cursor !== stream.from, wasBehind || (isHeld && env.clock.now() - began < QUICK_MS));
 		} catch (error) {
 			stream?.close();
 			// Given up by ourselves: the loop looks what is wanted now.
@@ -184,10 +186,13 @@ export class Poller {
 		stream.end();
 	}
 
-	#pace({ events, more }, isQuick) {
-		if (more || events.length > 0)
+	// isMoved: the cursor; what only repeats itself (something between us and the server
+	// keeps answers) is not asked for at once.
+	#pace({ events, more }, isMoved, isQuick) {
+		const hasNews = more || events.length > 0;
+		if (hasNews && isMoved)
 			return 0;
-		if (isQuick)
+		if (isQuick || hasNews)
 			return PACE_MS * (0.5 + this.#ctx.env.random());
 		return this.#mode === 'on' && this.#ctx.isHidden() ? HIDDEN_MS : 0;
 	}

@@ -171,6 +171,7 @@ export class Socket {
 
 	#watch(pongMs = PONG_MS) {
 		const { clock } = this.#ctx.env;
+		this.#heardAt = Math.min(this.#heardAt, clock.now());	// the clock may be set back
 		const due = this.#pingedAt !== null ? this.#pingedAt + pongMs
 			: this.#heardAt + (this.isUseful ? IDLE_MS : OPEN_MS);
 		clock.clearTimeout(this.#timer);

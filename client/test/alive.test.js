@@ -27,6 +27,15 @@ test('a silent socket is pinged after 25 s; any frame is a sign of life', async 
 	assert.ok(pings(server) >= 2);
 });
 
+test('a clock that is set back does not keep a dead socket', async (t) => {
+	const { w, server, tab } = await onSocket(t);
+	w.clock.set(-3600000);
+	[...server.sockets][0].isDead = true;
+	server.post('one');
+	await w.pass(65000);
+	assert.deepEqual(tab.contents(), ['one']);
+});
+
 test('a socket that is dead without an end is given up 10 s after its ping', async (t) => {
 	const { w, server, tab } = await onSocket(t);
 	[...server.sockets][0].isDead = true;

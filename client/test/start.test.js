@@ -195,6 +195,16 @@ test('a server that does not hold polls is not asked without end', async (t) => 
 	assert.deepEqual(tab.contents(), ['one']);
 });
 
+test('an answer that something between keeps and repeats is not asked for without end', async (t) => {
+	const w = world(t), { server } = w, { head } = server;
+	server.post('one');
+	server.http = { status: 200, body: server.answer(head, 'alice', null) };
+	const tab = w.tab().connect({ wsUrl: null, cursor: head });
+	await w.pass(60000);
+	assert.ok(server.asked.length < 45, `${server.asked.length} polls in a minute`);
+	assert.deepEqual(tab.contents(), ['one']);
+});
+
 test('a page of a poll that is not the last is followed by the next', async (t) => {
 	const w = world(t), { server } = w;
 	server.ws = 'refused';

@@ -4,8 +4,13 @@ export class Clock {
 	#timers = [];		// sorted by time, then by order
 	#n = 0;
 	#now = 1800000000000;
+	#offset = 0;
 
-	now() { return this.#now; }
+	now() { return this.#now + this.#offset; }
+	get mono() { return this.#now; }
+
+	// Somebody sets the clock; timers do not mind.
+	set(ms) { this.#offset += ms; }
 
 	setTimeout(call, ms) {
 		const timer = { at: this.#now + Math.max(Number(ms) || 0, 0), n: this.#n++, call };

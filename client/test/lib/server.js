@@ -242,11 +242,11 @@ class ServerSocket {
 	}
 
 	#later(call) {
-		this.#next = Math.max(this.#next, this.#server.clock.now() + this.#server.latency());
+		this.#next = Math.max(this.#next, this.#server.clock.mono + this.#server.latency());
 		this.#server.clock.setTimeout(() => {
 			if (!this.isDead)
 				call();
-		}, this.#next - this.#server.clock.now());
+		}, this.#next - this.#server.clock.mono);
 	}
 
 	write(frame) { this.#later(() => this.#ws.message(JSON.stringify(frame))); }
