@@ -75,7 +75,7 @@ struct conn {
 	struct session		*session;
 	TAILQ_ENTRY(conn)	 of_queue;
 	uint8_t			 is_queued;
-	uint8_t			 is_blocked;	/* until on_writeable() */
+	uint8_t			 is_blocked;	/* not queued, until on_writeable() */
 	uint8_t			 is_over;	/* nothing of ours is sent any more */
 	uint8_t			 is_refused;	/* the library has a close frame to send */
 	uint16_t		 close_code;	/* 0: stay */
@@ -387,6 +387,7 @@ let_library_write(struct conn *conn)
 static void
 await_room(struct conn *conn)
 {
+	unqueue(conn);
 	conn->is_blocked = 1;
 	(void)lws_callback_on_writable(conn->wsi);
 }
@@ -416,8 +417,8 @@ write_conn(struct server *srv, struct conn *conn)
 		at += (size_t)n;
 		n = lws_write(conn->wsi, (unsigned char *)out->p + at,
 		    out->len - at, LWS_WRITE_HTTP);
-		/* It has asked for the callback that ends this. */
-		conn->is_blocked = lws_partial_buffered(conn->wsi) != 0;
+		if (lws_partial_buffered(conn->wsi))
+			await_room(conn);
 	} else if (n >= BULK) {
 		await_room(conn);
 	}

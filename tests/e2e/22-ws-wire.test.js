@@ -118,6 +118,53 @@ test('control frames: pings are answered, a close is answered with its code', as
 	await until(async () => (await metric(site, 'ws_sessions')) === 0, 'the server forgets them');
 });
 
+// More sockets than the server writes to in a turn.  Some do not read while they are sent more than the kernel takes, so
+// that libwebsockets has a part of it; and all ping, so that it has frames of its own to send.
+test('whole frames, each event once and in order, whoever sends them', async (t) => {
+	const EVENTS = 240;
+	const site = await startSite(t, { poll: false, web: false, conf: ['ws.max_per_user = 1000'] });
+	const open = (user, n) => Promise.all(Array.from({ length: n }, () =>
+		raw(site, site.wsPort).upgrade(url(site, user))));
+	const [many, late] = [await open('carol', 280), await open('bob', 10)];
+	late.forEach((s) => s.tcp.pause());
+	// Every fourth is long, and not for carol; in several commits.
+	const insert = (from, to) => site.sql(`WITH RECURSIVE n(i) AS (VALUES (${from}) UNION ALL SELECT i + 1 FROM n
+		WHERE i < ${to}) INSERT INTO messages(id, room_id, sender_id, content)
+		SELECT 'm' || i, iif(i % 4 = 0, 'vault', 'lobby'), 'alice',
+		printf('%d:', i) || hex(zeroblob((i % 4 = 0) * 10000 + i % 7)) FROM n`);
+	const want = (user) => Array.from({ length: EVENTS }, (_, i) => i).filter((i) => user === 'bob' || i % 4 !== 0)
+		.map((i) => `${i}:${'00'.repeat((i % 4 === 0) * 10000 + i % 7)}`);
+	const listen = async (s, user) => {
+		const wanted = want(user);
+		let pongs = 0;
+		let n = 0;
+		while (n < wanted.length || pongs === 0) {
+			const f = await s.frame();
+			assert.ok(f !== null && f.fin === 1 && f.rsv === 0 && f.mask === 0);
+			if (f.opcode === OP.PONG) {
+				assert.equal(f.data.toString(), 'between');
+				pongs++;
+			} else if (f.opcode === OP.PING) {
+				s.write(frame(OP.PONG, f.data));
+			} else {
+				assert.equal(f.opcode, OP.TEXT);
+				const m = JSON.parse(f.data);
+				if (m.type === 'NEW_MESSAGE')
+					assert.equal(m.payload.content, wanted[n++]);
+			}
+		}
+	};
+	const listening = many.map((s) => listen(s, 'carol'));
+	for (let i = 0; i < EVENTS; i += 40) {
+		await insert(i, i + 39);
+		[...many, ...late].forEach((s) => s.write(frame(OP.PING, 'between')));
+	}
+	await Promise.all(listening);
+	late.forEach((s) => s.tcp.resume());
+	await Promise.all(late.map((s) => listen(s, 'bob')));
+	await lives(site);
+});
+
 // libwebsockets hangs up on some without a close frame, which RFC 6455 section 7.1.7 allows.
 test('frames that RFC 6455 forbids end the connection', async (t) => {
 	const site = await startSite(t, { poll: false });
