@@ -4,9 +4,10 @@
  *
  *   fcgi-park SOCKET THREADS <LINES
  *
- * The answer to line N is {"events":[LINE],"timestamp":"N"}.  Nobody looks after clients
- * that have gone, a request that comes between two lines waits for the second, and web
- * servers that keep connections are not meant.
+ * The answer to line N is {"events":[LINE],"timestamp":"N"}.  A request whose query does not
+ * end in the number of the last line is answered at once by that line; of those before it
+ * nothing is kept.  Nobody looks after clients that have gone, and web servers
+ * that keep connections are not meant.
  */
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -30,18 +31,20 @@ struct held {
 	int	 id;		/* of the request (FastCGI 1.0 section 3.3) */
 };
 
-struct park {
-	int		 listener;
-	pthread_mutex_t	 lock;
-	struct held	 held[MAX_HELD];	/* {lock} */
-	int		 n_held;		/* {lock} */
-};
-
 /* The three records of an answer, but for the number of the request. */
 struct answer {
 	unsigned char	 bytes[3 * RECORD_HEAD + 8 + LINE_SIZE + 256];
 	size_t		 len;
 	size_t		 heads[3];
+};
+
+struct park {
+	int		 listener;
+	pthread_mutex_t	 lock;
+	struct held	 held[MAX_HELD];	/* {lock} */
+	int		 n_held;		/* {lock} */
+	struct answer	 last;			/* {lock} */
+	unsigned long	 n_lines;		/* {lock} */
 };
 
 static void
@@ -101,6 +104,8 @@ answer_all(struct park *p, struct answer *a)
 	int i, n;
 
 	(void)pthread_mutex_lock(&p->lock);
+	p->last = *a;
+	p->n_lines++;
 	n = p->n_held;
 	memcpy(held, p->held, sizeof(*held) * (size_t)n);
 	p->n_held = 0;
@@ -109,12 +114,43 @@ answer_all(struct park *p, struct answer *a)
 		answer_one(a, &held[i]);
 }
 
+/* The number behind the last '=' of the query. */
+static unsigned long
+cursor_of(const FCGX_Request *req)
+{
+	const char *query = FCGX_GetParam("QUERY_STRING", req->envp), *is;
+
+	is = query != NULL ? strrchr(query, '=') : NULL;
+	return is != NULL ? strtoul(is + 1, NULL, 10) : 0;
+}
+
+/* Parks h, or answers it at once. */
+static void
+take_one(struct park *p, const struct held *h, unsigned long cursor)
+{
+	struct answer last;
+	int is_behind;
+
+	(void)pthread_mutex_lock(&p->lock);
+	is_behind = cursor != p->n_lines;
+	if (is_behind)
+		last = p->last;
+	else if (p->n_held < MAX_HELD)
+		p->held[p->n_held++] = *h;
+	else
+		(void)close(h->fd);
+	(void)pthread_mutex_unlock(&p->lock);
+	if (is_behind)
+		answer_one(&last, h);
+}
+
 static void *
 take_requests(void *arg)
 {
 	struct park *p = arg;
 	struct held h;
 	FCGX_Request req;
+	unsigned long cursor;
 	char rest[64];
 
 	if (FCGX_InitRequest(&req, p->listener, 0) != 0)
@@ -125,14 +161,10 @@ take_requests(void *arg)
 			;
 		h.fd = req.ipcFd;
 		h.id = req.requestId;
+		cursor = cursor_of(&req);
 		req.ipcFd = -1;
 		FCGX_Free(&req, 0);
-		(void)pthread_mutex_lock(&p->lock);
-		if (p->n_held < MAX_HELD)
-			p->held[p->n_held++] = h;
-		else
-			(void)close(h.fd);
-		(void)pthread_mutex_unlock(&p->lock);
+		take_one(p, &h, cursor);
 	}
 	return NULL;
 }

@@ -4,7 +4,7 @@
 //
 // GET /ws?token=    a socket
 // GET /poll         answered at once: nothing new
-// GET /hold         answered by the next event
+// GET /hold?after=N answered by the event after N, or at once by the last
 // POST /pub         the body is an event: to all sockets and all who are held
 
 import { createServer } from "node:http";
@@ -15,6 +15,7 @@ const [port, keyFile] = process.argv.slice(2);
 const check = checker(keyFile);
 const held = new Set();
 let number = 0;
+let last = "";
 
 const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false });
 
@@ -28,14 +29,14 @@ function publish(text) {
 	const frame = Buffer.from(text);
 	for (const socket of sockets.clients)
 		socket.send(frame, { binary: false });
-	const body = `{"events":[${text}],"timestamp":"${++number}"}`;
+	last = `{"events":[${text}],"timestamp":"${++number}"}`;
 	for (const response of held)
-		answer(response, body);
+		answer(response, last);
 	held.clear();
 }
 
 const server = createServer(async (request, response) => {
-	const path = request.url.split("?")[0];
+	const [path, query] = request.url.split("?");
 	if (request.method === "POST" && path === "/pub") {
 		publish(await bodyOf(request));
 		response.writeHead(204).end();
@@ -46,6 +47,10 @@ const server = createServer(async (request, response) => {
 		return;
 	}
 	if (path === "/hold") {
+		if (Number(new URLSearchParams(query).get("after")) !== number) {
+			answer(response, last);
+			return;
+		}
 		held.add(response);
 		response.on("close", () => held.delete(response));
 		return;

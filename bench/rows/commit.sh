@@ -57,7 +57,7 @@ rows_commit() {
 	    --follow yes --publish "$dir/writer.in" --line "$dir/stamp.line" \
 	    --pids "$pid_poll"
 	load commit_park hold --port "$port_lighttpd" --conns 1 \
-	    --path '/park?%c' --cursor 0 --follow yes \
+	    --path '/park?lastTimestamp=%c' --cursor 0 --follow yes \
 	    --publish "$dir/park.in" --line "$dir/frame.line" --pids "$pid_park"
 	commit_pairs commit commit_park NORMAL
 	commit_rows "the answer" "pipe to park"

@@ -143,7 +143,8 @@ hold_nchan() {
 	    --line "$dir/frame.line"
 }
 hold_node() {
-	hold node "$1" "$port_node" "$worker_node" --path /hold --post /pub \
+	hold node "$1" "$port_node" "$worker_node" --post /pub \
+	    --path '/hold?after=%c' --cursor 0 --follow yes \
 	    --header 'Authorization: Bearer %t' --line "$dir/frame.line"
 }
 

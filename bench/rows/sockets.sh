@@ -106,16 +106,17 @@ is_sustained() {
 }
 
 # climb WHO: the highest of $rates that it sustains; in most_WHO as deliveries/s, with the
-# load's own CPU in load_WHO.  It takes two failures in a row to end it: a noisy moment is
+# load's own CPU in load_WHO, the server's in busy_WHO.  It takes two failures in a row to end it: a noisy moment is
 # not a limit.  top_WHO: there was no higher one.
 climb() {
-	eval "most_$1=0 load_$1=0 top_$1="
+	eval "most_$1=0 load_$1=0 busy_$1=0 top_$1="
 	failures=0
 	for rate in $rates; do
 		ask "$1" "step $rate $secs"
 		[ "$1" != ours ] || is_right "fan-out at $rate/s" || true
 		if is_sustained "$rate"; then
-			eval "most_$1=\$(get per_s) load_$1=\$(get own_cpu_pct)"
+			eval "most_$1=\$(get per_s) load_$1=\$(get own_cpu_pct)
+			    busy_$1=\$(get cpu_per_1m)"
 			failures=0
 		else
 			failures=$((failures + 1))
@@ -129,7 +130,8 @@ show_most() {
 	eval "pair most \"\$most_ours\" \"\$most_$1\""
 	pair_row "sustained" "deliveries/s" most "$(title "$1")" \
 	    "$(eval "echo load \$load_ours\$top_ours, \$load_$1\$top_$1 %")"
-	eval "most_ratio_$1=\$ratio"
+	eval "most_ratio_$1=\$ratio; pair busy \"\$busy_ours\" \"\$busy_$1\""
+	pair_row "CPU, each at its own" "CPU s/1M" busy "$(title "$1")" ""
 }
 
 # --- the rows ---
