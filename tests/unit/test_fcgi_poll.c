@@ -22,6 +22,7 @@
 #include "clock.h"
 #include "event.h"
 #include "query.h"
+#include "revocation.h"
 #include "shm.h"
 #include "stats.h"
 #include "testdb.h"
@@ -335,6 +336,48 @@ say(struct world *w, const char *room, const char *id)
 	testdb_site(&w->db, sql);
 }
 
+/* A hold of a's from before pos, by a token of that second. */
+static void
+enter_late(struct world *w, int i, int64_t pos, int64_t issued_at_s)
+{
+	struct hold *hold;
+
+	assert_int_equal(hold_new("a", NULL, NULL, NULL, 0, &hold), 0);
+	hold->conn = &conns[i];
+	hold->cursor = hold->pos = pos;
+	hold->issued_at_s = issued_at_s;
+	hold->deadline_mono_ms = clock_mono_ms() + 20000;
+	hold->limit = 100;
+	(void)shm_add_held(w->app.shm, 1);
+	w->app.held_here++;
+	park_enter(w->app.park, hold);
+}
+
+/* Holds that were on their way while their user's tokens were revoked. */
+static void
+test_hold_overtaken(void **state)
+{
+	struct world *w = *state;
+	int64_t before = park_head(w->app.park), pos;
+
+	assert_int_equal(revocation_set(w->db.st, "a", 1000, &pos), 0);
+	run_to_head(w);
+	(void)enter(w, "b", NULL, 1, 20000);
+	enter_late(w, 2, before, 1001);
+	assert_int_equal(w->answers, 0);
+	enter_late(w, 3, before, 1000);
+	assert_int_equal(w->answers, 1);
+	assert_ptr_equal(w->conn, &conns[3]);
+	assert_int_equal(w->status, 401);
+	assert_non_null(strstr(w->body, "\"revoked\""));
+	/* Revoked again, the one with the newer token ends as well. */
+	assert_int_equal(revocation_set(w->db.st, "a", 2000, &pos), 0);
+	run_until(w, 2);
+	assert_ptr_equal(w->conn, &conns[2]);
+	assert_int_equal(w->status, 401);
+	assert_int_equal(park_held(w->app.park), 1);
+}
+
 static void
 test_hold_woken(void **state)
 {
@@ -493,6 +536,7 @@ main(void)
 		cmocka_unit_test(test_cursors),
 		cmocka_unit_test(test_wait),
 #define HOLD(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
+		HOLD(test_hold_overtaken),
 		HOLD(test_hold_woken),
 		HOLD(test_hold_late),
 		HOLD(test_hold_outdated),

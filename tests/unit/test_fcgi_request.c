@@ -221,6 +221,87 @@ test_read(void **state)
 	}
 }
 
+/* POST /p with a body that is wanted, announced or not. */
+static void
+test_body(void **state)
+{
+	static const char params[] =
+	    "\x0e\x04REQUEST_METHODPOST\x0b\x02REQUEST_URI/p"
+	    "\x0c\x10""CONTENT_TYPEapplication/json\x14\x03"
+	    "HTTP_IDEMPOTENCY_KEY\"k\"";
+	const unsigned char begin[8] = { 0, 1, 1 };
+	static const char *const bodies[] = { "", "x", "{\"a\":\"b\"}" };
+	struct request_wire wire;
+	struct request req;
+	struct wire w;
+	size_t i;
+	int fd[2];
+
+	(void)state;
+	for (i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
+		pair(fd, &wire);
+		w.len = 0;
+		add_record(&w, 1, 7, begin, sizeof(begin));
+		add_record(&w, 4, 7, params, sizeof(params) - 1);
+		add_record(&w, 4, 7, NULL, 0);
+		if (bodies[i][0] != '\0')
+			add_record(&w, 5, 7, bodies[i], strlen(bodies[i]));
+		add_record(&w, 5, 7, NULL, 0);
+		assert_int_equal(write(fd[1], w.p, w.len), (ssize_t)w.len);
+		assert_int_equal(request_read(&wire, takes_body, &req), 0);
+		assert_int_equal(req.body_len, strlen(bodies[i]));
+		assert_string_equal(req.body, bodies[i]);
+		assert_string_equal(req.content_type, "application/json");
+		assert_string_equal(req.key, "\"k\"");
+		assert_int_equal(req.announced, -1);
+		assert_true(wire.is_kept);
+		request_release(&req);
+		(void)close(fd[0]);
+		(void)close(fd[1]);
+	}
+}
+
+/* As CGI: what is announced, and not a byte more. */
+static void
+test_body_cgi(void **state)
+{
+	static const struct {
+		const char	*length;
+		int		 rc, is_too_large;
+		const char	*body;		/* NULL: it is not wanted */
+	} cases[] = {
+		{ "CONTENT_LENGTH=4", 0, 0, "some" },
+		{ "CONTENT_LENGTH=9", 0, 0, "some body" },
+		{ "CONTENT_LENGTH=10", ERR_CLOSED, 0, NULL },
+		{ "CONTENT_LENGTH=", 0, 0, "" },
+		{ "CONTENT_LENGTH=0", 0, 0, "" },
+		{ "CONTENT_LENGTH=-5", 0, 0, "" },
+		{ "CONTENT_LENGTH=1048577", 0, 1, NULL },
+		{ "CONTENT_LENGTH=99999999999999999999999", 0, 1, NULL },
+	};
+	struct request req;
+	size_t i;
+	int fd[2];
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_int_equal(pipe(fd), 0);
+		assert_int_equal(write(fd[1], "some body", 9), 9);
+		(void)close(fd[1]);
+		parse((const char *const[]){ "REQUEST_METHOD=POST",
+		    cases[i].length, NULL }, &req);
+		assert_int_equal(request_read_body(&req, fd[0], takes_body),
+		    cases[i].rc);
+		assert_int_equal(req.is_too_large, cases[i].is_too_large);
+		if (cases[i].body != NULL)
+			assert_string_equal(req.body, cases[i].body);
+		else
+			assert_null(req.body);
+		request_release(&req);
+		(void)close(fd[0]);
+	}
+}
+
 static void *
 feed(void *arg)
 {
@@ -472,6 +553,8 @@ main(void)
 		cmocka_unit_test(test_flags),
 		cmocka_unit_test(test_no_method),
 		cmocka_unit_test(test_read),
+		cmocka_unit_test(test_body),
+		cmocka_unit_test(test_body_cgi),
 		cmocka_unit_test(test_byte_by_byte),
 		cmocka_unit_test(test_broken),
 		cmocka_unit_test(test_plain),

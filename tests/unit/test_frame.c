@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -228,6 +229,161 @@ test_answers(void **state)
 	buf_release(&b);
 }
 
+#define P(text)	"{\"type\":\"send\",\"payload\":" text "}"
+
+static void
+test_send(void **state)
+{
+	static const struct {
+		const char	*text;
+		const char	*why;		/* a word of it; NULL: good */
+		const char	*room, *content, *type, *key;
+	} cases[] = {
+		{ P("{\"roomId\":\"r\",\"content\":\"x\"}"), NULL, "r", "x",
+		    "text", NULL },
+		{ P("{\"roomId\":12,\"content\":\"a\\nb\",\"type\":\"image\","
+		    "\"key\":\"k\",\"more\":[]}"), NULL, "12", "a\nb", "image",
+		    "k" },
+		{ P("{\"roomId\":\"r\",\"content\":\"x\",\"key\":null,"
+		    "\"type\":null}"), NULL, "r", "x", "text", NULL },
+		{ P("null"), "roomId", NULL, NULL, NULL, NULL },
+		{ P("[]"), "roomId", NULL, NULL, NULL, NULL },
+		{ P("{\"content\":\"x\"}"), "roomId", NULL, NULL, NULL, NULL },
+		{ P("{\"roomId\":1.5,\"content\":\"x\"}"), "roomId", NULL,
+		    NULL, NULL, NULL },
+		{ P("{\"roomId\":\"r\",\"content\":\"\"}"), "content", NULL,
+		    NULL, NULL, NULL },
+		{ P("{\"roomId\":\"r\",\"content\":\"a\\u0000\"}"), "content",
+		    NULL, NULL, NULL, NULL },
+		{ P("{\"roomId\":\"r\",\"content\":\"x\",\"key\":\"\"}"),
+		    "key", NULL, NULL, NULL, NULL },
+		{ P("{\"roomId\":\"r\",\"content\":\"x\",\"key\":7}"), "key",
+		    NULL, NULL, NULL, NULL },
+		{ P("{\"roomId\":\"r\",\"content\":\"x\",\"type\":[]}"),
+		    "type", NULL, NULL, NULL, NULL }
+	};
+	struct frame f;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_int_equal(frame_parse(cases[i].text,
+		    strlen(cases[i].text), &f), 0);
+		assert_int_equal(f.type, FRAME_SEND);
+		if (cases[i].why != NULL) {
+			assert_non_null(f.why);
+			assert_non_null(strstr(f.why, cases[i].why));
+		} else {
+			assert_null(f.why);
+			assert_string_equal(f.room_id, cases[i].room);
+			assert_string_equal(f.content, cases[i].content);
+			assert_int_equal(f.content_len, strlen(f.content));
+			assert_string_equal(f.message_type, cases[i].type);
+			assert_int_equal(f.key != NULL, cases[i].key != NULL);
+		}
+		frame_release(&f);
+	}
+}
+
+static void
+test_typing(void **state)
+{
+	static const struct {
+		const char	*payload;
+		int		 is_good, is_on;
+	} cases[] = {
+		{ "{\"roomId\":\"r\",\"on\":true}", 1, 1 },
+		{ "{\"roomId\":\"r\",\"on\":false}", 1, 0 },
+		{ "{\"roomId\":\"r\",\"on\":1}", 0, 0 },
+		{ "{\"roomId\":\"r\"}", 0, 0 },
+		{ "{\"on\":true}", 0, 0 },
+		{ "7", 0, 0 }
+	};
+	struct frame f;
+	char text[200];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		(void)snprintf(text, sizeof(text), "{\"type\":\"typing\","
+		    "\"payload\":%s}", cases[i].payload);
+		assert_int_equal(frame_parse(text, strlen(text), &f), 0);
+		assert_int_equal(f.type, FRAME_TYPING);
+		assert_int_equal(f.why == NULL, cases[i].is_good);
+		assert_int_equal(f.is_on, cases[i].is_on);
+		frame_release(&f);
+	}
+}
+
+static void
+test_list(void **state)
+{
+	static const char text[] = "[{\"type\":\"bye\"},7,null,{\"type\":2},"
+	    "{\"type\":\"ping\",\"payload\":[1]},[],"
+	    "{\"type\":\"typing\",\"payload\":{\"roomId\":1,\"on\":true}}]";
+	static const enum frame_type types[] = { FRAME_BYE, FRAME_UNKNOWN,
+	    FRAME_UNKNOWN, FRAME_UNKNOWN, FRAME_PING, FRAME_UNKNOWN,
+	    FRAME_TYPING };
+	struct frame *list;
+	size_t i, n;
+	int is_list;
+	char big[1000];
+
+	(void)state;
+	assert_int_equal(frame_parse_list(text, strlen(text), &list, &n,
+	    &is_list), 0);
+	assert_true(is_list);
+	assert_int_equal(n, 7);
+	for (i = 0; i < n; i++) {
+		assert_int_equal(list[i].type, types[i]);
+		assert_int_equal(list[i].why != NULL,
+		    types[i] == FRAME_UNKNOWN);
+	}
+	frame_free_list(list, n);
+	assert_int_equal(frame_parse_list("[]", 2, &list, &n, &is_list), 0);
+	assert_true(is_list && n == 0);
+	frame_free_list(list, n);
+	assert_int_equal(frame_parse_list("{\"type\":\"bye\"}", 14, &list, &n,
+	    &is_list), 0);
+	assert_true(!is_list && n == 1 && list->type == FRAME_BYE);
+	frame_free_list(list, n);
+	assert_int_equal(frame_parse_list("7", 1, &list, &n, &is_list),
+	    ERR_INVAL);
+	assert_int_equal(frame_parse_list("[7", 2, &list, &n, &is_list),
+	    ERR_INVAL);
+	/* One more than may be. */
+	memset(big, '0', sizeof(big));
+	for (i = 0; i <= FRAME_MAX_LIST; i++)
+		big[2 * i] = i == 0 ? '[' : ',';
+	big[2 * i] = ']';
+	assert_int_equal(frame_parse_list(big, 2 * i + 1, &list, &n, &is_list),
+	    ERR_TOOBIG);
+	big[2 * i - 2] = ']';
+	assert_int_equal(frame_parse_list(big, 2 * i - 1, &list, &n, &is_list),
+	    0);
+	assert_int_equal(n, FRAME_MAX_LIST);
+	frame_free_list(list, n);
+	frame_free_list(NULL, 0);
+}
+
+static void
+test_ack(void **state)
+{
+	struct buf b;
+
+	(void)state;
+	buf_init(&b, 1000);
+	frame_print_ack(&b, "k\"", "m\\", 1, 1);
+	frame_print_ack(&b, NULL, "m", 0, 0);
+	assert_string_equal(buf_str(&b), "{\"type\":\"ack\",\"payload\":"
+	    "{\"key\":\"k\\\"\",\"id\":\"m\\\\\","
+	    "\"timestamp\":\"1970-01-01T00:00:00.000001Z\",\"duplicate\":true}}"
+	    "{\"type\":\"ack\",\"payload\":{\"id\":\"m\","
+	    "\"timestamp\":\"1970-01-01T00:00:00.000000Z\","
+	    "\"duplicate\":false}}");
+	buf_release(&b);
+}
+
 int
 main(void)
 {
@@ -237,7 +393,11 @@ main(void)
 		cmocka_unit_test(test_pong),
 		cmocka_unit_test(test_rooms),
 		cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_answers)
+		cmocka_unit_test(test_answers),
+		cmocka_unit_test(test_send),
+		cmocka_unit_test(test_typing),
+		cmocka_unit_test(test_list),
+		cmocka_unit_test(test_ack)
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,6 +12,7 @@
 #include "event.h"
 #include "eventlog.h"
 #include "hub.h"
+#include "revocation.h"
 #include "testworld.h"
 
 #define MAX_SEEN	30000
@@ -666,6 +667,32 @@ test_doubt(void **state)
 	world_close(&w);
 }
 
+/* Whose tokens are revoked is told to go, nobody else, and nothing is to be read. */
+static void
+test_revoked(void **state)
+{
+	struct reader *rd, *twin, *other;
+	struct world w;
+	int64_t pos;
+
+	(void)state;
+	world_open(&w);
+	rd = reader_join(&w, "u2", HUB_HEAD, NULL, 0);
+	twin = reader_join(&w, "u2", HUB_HEAD, NULL, 0);
+	other = reader_join(&w, "u3", HUB_HEAD, NULL, 0);
+	assert_int_equal(revocation_set(w.db.st, "u2", 1000, &pos), 0);
+	assert_int_equal(revocation_set(w.db.st, "nobody", 1000, &pos), 0);
+	world_pump(&w);
+	assert_int_equal(rd->gone, 1);
+	assert_int_equal(twin->gone, 1);
+	assert_int_equal(other->gone, 0);
+	assert_int_equal(rd->wakes + twin->wakes + other->wakes, 0);
+	reader_leave(&w, rd);
+	reader_leave(&w, twin);
+	reader_leave(&w, other);
+	world_close(&w);
+}
+
 int
 main(void)
 {
@@ -682,6 +709,7 @@ main(void)
 		cmocka_unit_test(test_stale_rights),
 		cmocka_unit_test(test_log_fails_midway),
 		cmocka_unit_test(test_doubt),
+		cmocka_unit_test(test_revoked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -155,6 +155,27 @@ test_threads(void **state)
 	assert_in_range(atomic_load(&taken), 10, 10 + 100);
 }
 
+static void
+test_news(void **state)
+{
+	_Atomic uint64_t word = 0, other = 0;
+
+	(void)state;
+	assert_int_equal(rate_is_news(NULL, 7, 1000, 50), 1);
+	assert_int_equal(rate_is_news(NULL, 7, 1000, 50), 1);
+	assert_int_equal(rate_is_news(&word, 0, 1000, 0), 1);
+	assert_int_equal(rate_is_news(&word, 7, 1000, 50000), 1);
+	assert_int_equal(rate_is_news(&word, 7, 1000, 50000), 0);
+	assert_int_equal(rate_is_news(&word, 7, 1000, 50999), 0);
+	/* Not refreshed by what was left out. */
+	assert_int_equal(rate_is_news(&word, 7, 1000, 51000), 1);
+	assert_int_equal(rate_is_news(&word, 8, 1000, 51001), 1);
+	assert_int_equal(rate_is_news(&word, 7, 1000, 51002), 1);
+	assert_int_equal(rate_is_news(&other, 7, 1000, 51002), 1);
+	/* The clock of another boot. */
+	assert_int_equal(rate_is_news(&word, 7, 1000, 10), 1);
+}
+
 int
 main(void)
 {
@@ -163,6 +184,7 @@ main(void)
 		cmocka_unit_test(test_table),
 		cmocka_unit_test(test_any_word),
 		cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_news),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
