@@ -8,14 +8,19 @@ import { Storage, tokenOf, world } from './lib/world.js';
 const STEPS = Number(process.env.TEST_STEPS ?? 1500);
 const MODES = ['up', 'up', 'up', 'refused', 'hang', 'silent'];
 
+const claims = (token) => JSON.parse(Buffer.from(token.split('.')[1], 'base64url'));
+
 class Chaos {
 	tabs = [];
 	gone = [];		// tabs that were closed
 	sent = [];		// { key, promise }
 	n = 0;
+	epoch = 0;		// tokens from before it are refused
 
-	constructor(w, options) {
-		Object.assign(this, { w, server: w.server, options });
+	constructor(w) {
+		Object.assign(this, { w, server: w.server });
+		const user = this.server.user.bind(this.server);
+		this.server.user = (token) => (Number(token && claims(token).n) < this.epoch ? null : user(token));
 		this.roll = (n) => Math.floor(w.random() * n);
 	}
 
@@ -25,10 +30,20 @@ class Chaos {
 		const { w } = this, tab = w.tab(storage);
 		tab.user = this.roll(3) === 0 ? 'bob' : 'alice';
 		const slow = this.roll(3) === 0;
-		tab.connect({ token: tokenOf(tab.user), ...this.options });
+		tab.connect({ token: undefined, getToken: () => tokenOf(tab.user, this.epoch) });
+		// Refused twice in a row, because another epoch began in between: the page signs in again.
+		tab.live.on('auth', () => this.replace(tab));
 		tab.live.on('*', () => slow && this.roll(4) === 0 &&
 			new Promise((resolve) => { w.clock.setTimeout(resolve, this.roll(300)); }));
 		this.tabs.push(tab);
+	}
+
+	replace(tab) {
+		if (!this.tabs.includes(tab))
+			return;
+		this.tabs.splice(this.tabs.indexOf(tab), 1);
+		this.gone.push(tab);
+		this.open(this.roll(2) ? tab.storage : undefined);
 	}
 
 	async write() {
@@ -50,14 +65,17 @@ class Chaos {
 
 	network() {
 		const { server } = this;
-		switch (this.roll(7)) {
+		switch (this.roll(8)) {
 		case 0: server.ws = MODES[this.roll(MODES.length)]; break;
 		case 1: server.http = ['up', 'up', 'refused', 'hang', 'lost', { status: 503, body: {}, headers: { 'Retry-After': '1' } }][this.roll(6)]; break;
 		case 2: server.cut(); break;
 		case 3: [...server.sockets].forEach((s) => { s.isDead ||= this.roll(3) === 0; }); break;
 		case 4: [...server.sockets].forEach((s) => this.roll(2) && s.close([1001, 1012, 1013, 4408][this.roll(4)], 'retry=1')); break;
 		case 5: server.isAckLost = this.roll(3) === 0; break;
-		case 6: server.judge = this.roll(3) ? null : () => this.roll(2) && { code: 'busy', status: 503, retryAfterMs: 300 };
+		case 6: server.judge = this.roll(3) ? null : () => this.roll(2) && { code: 'busy', status: 503, retryAfterMs: 300 }; break;
+		case 7:
+			this.epoch++;
+			[...server.sockets].forEach((s) => this.roll(2) && s.close(1008, 'Token expired'));
 		}
 	}
 
@@ -73,10 +91,7 @@ class Chaos {
 		case 6:
 			if (this.tabs.length > 1 && this.roll(2)) {
 				tab.live.close();
-				this.tabs.splice(this.tabs.indexOf(tab), 1);
-				this.gone.push(tab);
-				// A reload, by whoever signs in now.
-				this.open(this.roll(2) ? tab.storage : undefined);
+				this.replace(tab);	// a reload, by whoever signs in now
 			} else if (this.tabs.length < 5) {
 				this.open();
 			}

@@ -49,7 +49,15 @@ export class Server {
 
 	// What a user may see after a position.
 	after(at, user, rooms = null) {
-		return this.log.filter((e) => e.event.timestamp > at).filter(isFor(user, rooms)).map((e) => e.event);
+		let from = 0, to = this.log.length;
+		while (from < to) {
+			const middle = (from + to) >> 1;
+			if (this.log[middle].event.timestamp > at)
+				to = middle;
+			else
+				from = middle + 1;
+		}
+		return this.log.slice(from).filter(isFor(user, rooms)).map((e) => e.event);
 	}
 
 	state() {
