@@ -41,9 +41,12 @@ peer_progress(int fd)
 }
 
 void
-peer_limit_unsent(int fd, int bytes)
+peer_prepare(int fd, int bytes)
 {
-	/* Where it fails there is no such queue. */
+	int one = 1;
+
+	/* On a unix socket both fail: nothing waits there. */
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &bytes,
 	    sizeof(bytes));
 }

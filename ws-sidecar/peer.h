@@ -14,9 +14,10 @@ void	 peer_print_address(int fd, char *ret, size_t size);
 /* A number that changes when the other end takes data. */
 uint64_t peer_progress(int fd);
 /*
- * Has the kernel take no more than about this many bytes that it cannot send yet
- * (TCP alone).
+ * For TCP: what is sent goes at once, and not when what was sent before has been
+ * acknowledged (RFC 896); and the kernel takes no more than about this many bytes
+ * that it cannot send yet.
  */
-void	 peer_limit_unsent(int fd, int bytes);
+void	 peer_prepare(int fd, int bytes);
 
 #endif

@@ -646,10 +646,11 @@ server_adopt(int fd, void *arg)
 	struct server *srv = arg;
 
 	/*
-	 * Else megabytes lie in front of a ping, and who reads slowly cannot
-	 * answer it in time.
+	 * Else a frame waits for the acknowledgement of the one before, for up
+	 * to 40 ms; and megabytes lie in front of a ping, and who reads slowly
+	 * cannot answer it in time.
 	 */
-	peer_limit_unsent(fd, UNSENT_MAX);
+	peer_prepare(fd, UNSENT_MAX);
 	/* On failure it has closed fd. */
 	(void)lws_adopt_socket_vhost(srv->vhost, fd);
 }
