@@ -21,7 +21,7 @@ if [ "$is_quick" = 1 ]; then
 	users=1100 crowds="0 1000"
 	rates_1000="80 120 180 270 400 600 1000"
 else
-	turns="1 2 3" peer_turns="1 2" secs=2 busy_secs=3 idle_secs=4
+	turns="1 2 3" peer_turns="1 2" secs=2 busy_secs=3 idle_secs=3
 	users=10100 crowds="0 1000 10000"
 	rates_1000="80 120 150 180 220 270 330 400 500 600 800 1000 1300 1600 2000"
 fi
