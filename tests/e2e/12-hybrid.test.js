@@ -5,16 +5,8 @@ import test from 'node:test';
 import assert from 'node:assert/strict';
 import { startSite } from './lib/site.js';
 import { until } from './lib/deadline.js';
+import { dice } from './lib/dice.js';
 import { checkAnswer, settle } from './lib/poller.js';
-
-// A number from 0 to n - 1, the same ones for the same seed.
-function dice(seed) {
-	let state = seed >>> 0;
-	return (n) => {
-		state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-		return Math.floor(state / 2 ** 32 * n);
-	};
-}
 
 class Hybrid {
 	constructor(site, user, roll) {

@@ -6,20 +6,10 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { BIN, startSite } from './lib/site.js';
 import { until, within } from './lib/deadline.js';
+import { dice } from './lib/dice.js';
 
 const ROWS = 500;
 const LONG_MS = 120000;
-
-// Numbers in 0..n-1 that a seed repeats (mulberry32).
-function dice(seed) {
-	let a = seed;
-	return (n) => {
-		a = (a + 0x6d2b79f5) | 0;
-		let x = Math.imul(a ^ (a >>> 15), 1 | a);
-		x = (x + Math.imul(x ^ (x >>> 7), 61 | x)) ^ x;
-		return ((x ^ (x >>> 14)) >>> 0) % n;
-	};
-}
 
 const stats = async (site) => JSON.parse(await site.must('stats', '--json'));
 const pause = (ms) => new Promise((r) => setTimeout(r, ms));
