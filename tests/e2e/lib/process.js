@@ -30,15 +30,11 @@ export class Process {
 
 	get pid() { return this.child.pid; }
 
-	// Waits until a line of stderr matches.
+	// Waits until a line of stderr matches; throws at once where it ended before.
 	async saw(pattern) {
-		await until(() => {
-			if (pattern.test(this.log))
-				return true;
-			if (this.how)
-				throw new Error(`${this.name} ended (${JSON.stringify(this.how)}): ${this.log}`);
-			return false;
-		}, `${this.name} says ${pattern}; it said: ${this.log}`);
+		await until(() => pattern.test(this.log) || this.how, `${this.name} says ${pattern}; it said: ${this.log}`);
+		if (!pattern.test(this.log))
+			throw new Error(`${this.name} ended (${JSON.stringify(this.how)}): ${this.log}`);
 	}
 
 	kill(signal = 'SIGTERM') { this.child.kill(signal); }
