@@ -103,6 +103,11 @@ client-test:
 e2e: programs tests/node_modules
 	TEST_BIN=$(abspath $B/bin) node --test $(E2E_FLAGS) $(sort $(wildcard tests/e2e/*.test.js))
 
+# The promise at its full size (tests/e2e/61-chaos.test.js has what can be set).
+chaos: programs tests/node_modules
+	CHAOS_MESSAGES=$${CHAOS_MESSAGES:-20000} CHAOS_KILLS=$${CHAOS_KILLS:-300} \
+	    TEST_BIN=$(abspath $B/bin) node --test tests/e2e/61-chaos.test.js
+
 # The whole suite under AddressSanitizer and UndefinedBehaviorSanitizer.
 check-asan: packages-build-run-test
 	@ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=print_stacktrace=1 \
@@ -157,6 +162,7 @@ help:
 	@echo "make run         the example site on loopback: prints a URL and two tokens; Ctrl-C ends it"
 	@echo "make test        unit tests, then end-to-end tests with real servers"
 	@echo "make unit e2e    one or the other, without installing packages; also client-test"
+	@echo "make chaos       200 clients, 20,000 messages, 300 kills (about 10 minutes)"
 	@echo "make check-asan  the same under ASan and UBSan"
 	@echo "make lint        house rules, manual pages, keys against documents"
 	@echo "make bench       ratios beside what bounds us and beside peers (QUICK=1: in short)"
@@ -166,7 +172,7 @@ help:
 clean:
 	rm -rf build
 
-.PHONY: all programs bench-programs bench-peers run test unit unit-build client-test e2e check-asan lint bench \
+.PHONY: all programs bench-programs bench-peers run test unit unit-build client-test e2e chaos check-asan lint bench \
 	install help clean
 .SECONDARY:
 -include $(shell find $B -name '*.d' 2>/dev/null)

@@ -1,12 +1,12 @@
-// One HTTP request on a connection of its own.
+// One HTTP request, on a connection of its own unless there is an agent.
 
 import http from 'node:http';
 import { within } from './deadline.js';
 
 // { status, headers, text, json } of the answer; target: { host, port } or { socketPath }.
-export function request(target, method, path, { headers = {}, body, signal, timeout } = {}) {
+export function request(target, method, path, { headers = {}, body, signal, timeout, agent = false } = {}) {
 	const answer = new Promise((resolve, reject) => {
-		const req = http.request({ ...target, method, path, headers, agent: false, signal }, (res) => {
+		const req = http.request({ ...target, method, path, headers, agent, signal }, (res) => {
 			const chunks = [];
 			res.on('data', (d) => chunks.push(d));
 			res.on('error', reject);
