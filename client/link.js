@@ -4,7 +4,7 @@
 import { Dialer } from './dialer.js';
 
 const PATIENCE_MS = 3000;	// for a socket, before polls begin
-const SPREAD_MS = 500;		// within which those who lost their sockets together ask
+const SPREAD_MS = 1000;		// within which those who lost their sockets together ask
 const PONG_MS = 4000;		// after sleep
 
 export class Link {

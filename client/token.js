@@ -14,9 +14,17 @@ function claimsOf(token) {
 	}
 }
 
+// The user that a token names, "" if it cannot be read.
+export function userOf(token) {
+	return String(claimsOf(token).sub ?? '');
+}
+
+const ending = (code, detail) => Object.assign(new SidewireError({ code, status: 401, detail }), { isFinal: true });
+
 export class Token {
 	#getToken;
 	#value;
+	#user;			// whose; unknown before the first
 	#refused = null;	// the last one that a server did not take
 	#isLast = false;	// the one in use, or the next, came after a refusal
 	#asking = null;
@@ -27,6 +35,7 @@ export class Token {
 		if (!token && typeof getToken !== 'function')
 			throw new TypeError('connect() needs a token or getToken');
 		this.#value = token ?? '';
+		this.#user = token ? userOf(token) : undefined;
 		this.#getToken = getToken;
 	}
 
@@ -66,15 +75,15 @@ export class Token {
 
 	async #fetch() {
 		const token = this.#getToken ? await this.#getToken() : null;
-		if (typeof token !== 'string' || token === '' || token === this.#refused)
-			throw Object.assign(new SidewireError({ code: token ? 'invalid_token' : 'missing_token', status: 401,
-				detail: token ? 'The same token came again.' : 'There is no token.' }), { isFinal: true });
+		if (typeof token !== 'string' || token === '')
+			throw ending('missing_token', 'There is no token.');
+		if (token === this.#refused)
+			throw ending('invalid_token', 'The same token came again.');
+		// What the page holds is of the first one's user.
+		this.#user ??= userOf(token);
+		if (userOf(token) !== this.#user)
+			throw ending('invalid_token', 'The new token is of another user.');
 		this.#value = token;
 		return token;
 	}
-}
-
-// The user that a token names, "" if it cannot be read.
-export function userOf(token) {
-	return String(claimsOf(token).sub ?? '');
 }

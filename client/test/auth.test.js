@@ -111,6 +111,19 @@ test('both ways refused at once ask for one token; a POST that is refused too', 
 	assert.deepEqual(tab.ends, []);
 });
 
+test('a token of another user ends it: the page is not his', async (t) => {
+	for (const first of [undefined, tokenOf('alice', 1)]) {
+		const w = world(t), { server } = w, names = first ? ['bob'] : ['alice', 'bob'];
+		const tab = w.tab().connect({ token: first, getToken: () => tokenOf(names.shift() ?? 'bob', 1) });
+		await w.until(() => tab.live.status === 'websocket', 'websocket');
+		[...server.sockets].forEach((s) => s.close(1008, 'Token expired'));
+		await w.pass(5000);
+		assert.match(tab.ends[0].detail, /another user/);
+		assert.ok(!server.asked.some((a) => a.headers?.Authorization.includes(tokenOf('bob', 1))), 'and it was used nowhere');
+		assert.equal(server.heard.filter((h) => h.frame.type === 'auth').length, 1);
+	}
+});
+
 test('auth_expiring: a new token on the same socket', async (t) => {
 	const w = world(t), { server } = w, k = tokens();
 	const tab = w.tab().connect({ token: undefined, getToken: k.getToken });
