@@ -15,6 +15,7 @@
 #include "err.h"
 #include "eventlog.h"
 #include "schema.h"
+#include "sends.h"
 #include "shm.h"
 #include "stats.h"
 
@@ -113,6 +114,30 @@ cmd_check(struct cli *cli, int argc, char **argv)
 	return wrong == 0 ? CLI_OK : CLI_FAIL;
 }
 
+/* In small transactions; how many of each. */
+static int
+prune_all(struct store *st, int64_t keep_s, int64_t keep_rows,
+    int64_t *ret_events, int64_t *ret_keys)
+{
+	int64_t now_us = clock_wall_us(), events = 0, keys = 0;
+	int rc;
+
+	do {
+		rc = eventlog_prune(st, now_us, keep_s, keep_rows, PRUNE_BATCH);
+		events += rc > 0 ? rc : 0;
+	} while (rc == PRUNE_BATCH);
+	while (rc >= 0) {
+		rc = sends_prune(st, now_us - SENDS_KEEP_S * 1000000LL,
+		    PRUNE_BATCH);
+		keys += rc > 0 ? rc : 0;
+		if (rc < PRUNE_BATCH)
+			break;
+	}
+	*ret_events = events;
+	*ret_keys = keys;
+	return rc < 0 ? rc : 0;
+}
+
 int
 cmd_prune(struct cli *cli, int argc, char **argv)
 {
@@ -123,7 +148,7 @@ cmd_prune(struct cli *cli, int argc, char **argv)
 		{ NULL, 0, NULL, 0 }
 	};
 	int64_t keep_s = cli->conf.events_keep_s;
-	int64_t keep_rows = cli->conf.events_keep_rows, total = 0;
+	int64_t keep_rows = cli->conf.events_keep_rows, events, keys;
 	int c, rc, is_json = 0;
 
 	for (c = cli_option(argc, argv, options, NULL); c != -1;
@@ -147,15 +172,13 @@ cmd_prune(struct cli *cli, int argc, char **argv)
 	rc = cli_open(cli, STORE_SERVE);
 	if (rc != CLI_OK)
 		return rc;
-	do {
-		rc = eventlog_prune(cli->st, clock_wall_us(), keep_s, keep_rows,
-		    PRUNE_BATCH);
-		if (rc < 0)
-			return cli_fail_store(cli, rc, NULL);
-		total += rc;
-	} while (rc == PRUNE_BATCH);
-	(void)printf(is_json ? "{\"removed\":%" PRId64 "}\n" :
-	    "removed %" PRId64 " events\n", total);
+	rc = prune_all(cli->st, keep_s, keep_rows, &events, &keys);
+	if (rc < 0)
+		return cli_fail_store(cli, rc, NULL);
+	(void)printf(is_json ?
+	    "{\"removed\":%" PRId64 ",\"keys\":%" PRId64 "}\n" :
+	    "removed %" PRId64 " events and %" PRId64 " keys of sends\n",
+	    events, keys);
 	return CLI_OK;
 }
 

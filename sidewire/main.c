@@ -93,8 +93,9 @@ static const struct command commands[] = {
 	{ "prune", "[--keep-seconds N] [--keep-rows N] [--json]",
 	    "remove old events now",
 	    "What the services do by themselves: removes events over events.keep_s and\n"
-	    "events.keep_rows, in small transactions, never the newest.  Messages stay;\n"
-	    "a cursor from before the oldest event is answered by a reset.\n", cmd_prune },
+	    "events.keep_rows, in small transactions, never the newest, and the keys of\n"
+	    "sends that are older than a day.  Messages stay; a cursor from before the\n"
+	    "oldest event is answered by a reset.\n", cmd_prune },
 };
 
 #define N_COMMANDS	(sizeof(commands) / sizeof(commands[0]))

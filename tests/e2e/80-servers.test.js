@@ -72,6 +72,17 @@ async function exercise(site, { waits }) {
 		if (want >= 400)
 			assert.equal(a.json.status, want);
 	}
+	// Both ways: a key, a duplicate, a list that is no short body.
+	const post = (frame) => site.request('POST', '/api/realtime/send', { token, body: JSON.stringify(frame),
+		headers: { 'Content-Type': 'application/json', 'Idempotency-Key': Array.isArray(frame) ? '' : '"k"' } });
+	const say = (content) => ({ type: 'send', payload: { roomId: 'lobby', content } });
+	const sent = await post(say('Grüße zurück'));
+	assert.deepEqual([sent.status, sent.json.payload.key], [201, 'k'], sent.text);
+	const again = await post(say('Grüße zurück'));
+	assert.deepEqual([again.status, again.json.payload.id], [200, sent.json.payload.id]);
+	assert.equal(await site.sql(`SELECT content FROM messages WHERE id = '${again.json.payload.id}'`), 'Grüße zurück');
+	const both = await post([say('x'.repeat(50000)), { type: 'typing', payload: { roomId: 'lobby', on: true } }]);
+	assert.deepEqual([both.status, both.json?.[0].type, both.json?.[1]], [200, 'ack', null], both.text.slice(0, 300));
 	// Many at once.
 	const many = await Promise.all(Array.from({ length: 40 }, (_, i) =>
 		site.poll(['alice', 'bob', 'carol'][i % 3], { lastMessageId: id, limit: 20 })));

@@ -222,6 +222,8 @@ test('stats, prune, check', async (t) => {
 	const site = await startSite(t);
 	await site.poll('alice');
 	await site.connect('alice');
+	// What her coming writes is written.
+	await until(async () => await site.sql("SELECT is_online FROM users WHERE id = 'alice'") === '1', 'alice is online');
 	const stats = await json(site, 'stats');
 	assert.equal(stats.polls_total, 1);
 	assert.equal(stats.connections, 1);
@@ -235,12 +237,15 @@ test('stats, prune, check', async (t) => {
 	for (let i = 0; i < 20; i++)
 		await site.post('lobby', 'bob', `m${i}`);
 	const had = Number(await site.sql('SELECT count(*) FROM events'));
-	assert.deepEqual(await json(site, 'prune'), { removed: 0 });
+	assert.deepEqual(await json(site, 'prune'), { removed: 0, keys: 0 });
 	const { removed } = await json(site, 'prune', '--keep-rows', '10');
 	const left = Number(await site.sql('SELECT count(*) FROM events'));
 	assert.equal(removed, had - left);
 	assert.ok(left >= 10 && left <= 11, `${left} are left`);
-	assert.match(await site.must('prune', '--keep-seconds', '0'), /^removed \d+ events$/);
+	await site.sql(`INSERT INTO sw_sends(id, user_id, key, digest, message_id)
+		VALUES (1, 'bob', 'old', 1, 'x'), (9e15, 'bob', 'new', 1, 'y')`);
+	assert.match(await site.must('prune', '--keep-seconds', '0'), /^removed \d+ events and 1 keys of sends$/);
+	assert.equal(await site.sql('SELECT group_concat(key) FROM sw_sends'), 'new');
 	assert.equal(await site.sql('SELECT count(*) FROM events'), '1');
 	assert.equal(await site.sql('SELECT count(*) FROM messages'), '20');
 

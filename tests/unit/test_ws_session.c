@@ -168,6 +168,54 @@ test_limits(void **state)
 	close_world(&w);
 }
 
+/* What one client may have on its way to the disk, while the site keeps the lock. */
+static void
+test_sends_limit(void **state)
+{
+	static const char text[] = "{\"type\":\"send\",\"payload\":"
+	    "{\"roomId\":\"lobby\",\"content\":\"x\"}}";
+	int64_t end_ms = clock_mono_ms() + 10000;
+	const char *heard;
+	struct fake f, gone;
+	struct world w;
+	int i, n = 0;
+
+	(void)state;
+	open_world(&w, "limit.send_per_s = 0\nlimit.frame_per_s = 0\n"
+	    "ws.max_message = 65536\n");
+	join_as(&w, &gone, "alice", "", 1);
+	join_as(&w, &f, "bob", "", 1);
+	(void)hear(&w, &f);
+	testdb_site(&w.db, "BEGIN IMMEDIATE");
+	for (i = 0; i < SESSION_SENDS_MAX; i++) {
+		say(&gone, text);
+		say(&f, text);
+	}
+	assert_string_equal(hear(&w, &f), "");
+	say(&f, text);
+	assert_non_null(strstr(hear(&w, &f), "\"code\":\"overloaded\""));
+	/* Who leaves has it written all the same, and is not answered. */
+	leave(&gone);
+	testdb_site(&w.db, "COMMIT");
+	while (n < SESSION_SENDS_MAX) {
+		assert_true(clock_mono_ms() < end_ms);
+		pthread_mutex_lock(&w.lock);
+		while (!w.notified)
+			pthread_cond_wait(&w.cond, &w.lock);
+		w.notified = 0;
+		pthread_mutex_unlock(&w.lock);
+		clients_collect(w.clients);
+		heard = hear(&w, &f);
+		n += count(heard, "\"type\":\"ack\"");
+	}
+	assert_int_equal(n, SESSION_SENDS_MAX);
+	assert_int_equal(stats_get(w.shm, STATS_sends), 2 * SESSION_SENDS_MAX);
+	assert_int_equal(stats_get(w.shm, STATS_sends_refused), 1);
+	say(&f, text);
+	leave(&f);
+	close_world(&w);
+}
+
 /* --- what comes --- */
 
 static void
@@ -456,6 +504,7 @@ main(void)
 		cmocka_unit_test(test_auth_frame),
 		cmocka_unit_test(test_provision),
 		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_sends_limit),
 		cmocka_unit_test(test_legacy),
 		cmocka_unit_test(test_v1),
 		cmocka_unit_test(test_bounds),
