@@ -40,7 +40,7 @@ fi
 ulimit -n "$(ulimit -Hn)"
 # shellcheck disable=SC3045
 files=$(ulimit -n)
-[ "$files" != unlimited ] && [ "$files" -le 100000 ] || files=100000
+[ "$files" != unlimited ] && [ "$files" -le 20000 ] || files=20000
 
 dir=${BENCH_DIR:-}
 is_kept=$dir

@@ -166,6 +166,8 @@ rows_sockets() {
 	idle_section=$section
 	if [ "$1" -ge $((files - 500)) ]; then
 		skipped "" "the hard limit of open files is $files"
+		section=$fanout_section
+		skipped "" "the hard limit of open files is $files"
 		return
 	fi
 	start_ws
