@@ -14,7 +14,7 @@ wanted() {
 	run)	echo libwebsockets-evlib-ev lighttpd php-cgi php-sqlite3 curl \
 		    sqlite3 python3 python3-websockets ;;
 	test)	echo libcmocka-dev apache2 libapache2-mod-fcgid nginx-light spawn-fcgi \
-		    php-cli php-sqlite3
+		    php-cli php-sqlite3 chromium fonts-inter fonts-noto-cjk
 		# Any Node.js from 18 on will do; Debian's where there is none.
 		command -v node >/dev/null || echo nodejs
 		command -v npm >/dev/null || echo npm ;;

@@ -64,7 +64,7 @@ const STRINGS = [
 	'block' => ['Block', '封鎖'],
 	'unblock' => ['Unblock', '解除封鎖'],
 	'blocked' => ['Blocked', '已封鎖'],
-	'block_hint' => ['You see nothing that a person writes whom you blocked.', '封鎖之後，你不會看到對方的任何訊息。'],
+	'block_hint' => ['If you block somebody, you do not see what they write.', '封鎖之後，你不會看到對方的訊息。'],
 	'no_bio' => ['Nothing written yet.', '尚未填寫。'],
 
 	'messages' => ['Messages in {room}', '{room} 的訊息'],

@@ -225,7 +225,7 @@ function print_message(array $m, array $me, string $room, bool $is_edited_now): 
 	?>
 <li class="msg<?= $is_mine ? ' own' : '' ?>" id="m-<?= e($m['id']) ?>"><?= avatar($m['senderName'], $m['senderAvatar']) ?>
 <div class="said"><p class="by"><a class="who" href="./?page=person&amp;id=<?= e(rawurlencode($m['senderId'])) ?>"><?= e($m['senderName']) ?></a>
-<time datetime="<?= e($m['timestamp']) ?>"><?= e(substr($m['timestamp'], 11, 5)) ?> UTC</time></p>
+<time datetime="<?= e($m['timestamp']) ?>"><?= e(strtr(substr($m['timestamp'], 0, 16), 'T', ' ')) ?> UTC</time></p>
 <?php if ($is_mine && $is_edited_now) { ?>
 <form class="edit-form" method="post" action="action.php"><?= csrf() ?><?= hidden('do', 'edit') ?><?= hidden('id', $m['id']) ?>
 <textarea name="content" rows="3" maxlength="<?= MESSAGE_MAX ?>" aria-label="<?= et('edit_label') ?>" autofocus><?= e($m['content']) ?></textarea>

@@ -42,15 +42,16 @@ export class Log {
 		this.#on.seen();
 	}
 
-	show(room) {
+	// isQuiet: what comes is not news, and is not read out.
+	show(room, isQuiet = false) {
 		const isOther = room !== this.#room;
 		this.#room = room;
 		this.#editing = isOther ? null : this.#editing;
 		const stay = !isOther && !this.#wasAtEnd;
 		const from = this.#box.scrollHeight - this.#box.scrollTop, last = this.#list.lastElementChild;
 		const first = this.#list.querySelector('.msg');
-		if (isOther)
-			this.#box.setAttribute('aria-busy', 'true');	// a room is opened: nobody wants it read out
+		if (isOther || isQuiet)
+			this.#box.setAttribute('aria-busy', 'true');
 		this.#draw();
 		if (!stay)
 			this.toEnd();
@@ -58,7 +59,7 @@ export class Log {
 			this.#box.scrollTop = this.#box.scrollHeight - from;	// older ones came: stay at what is looked at
 		else if (this.#list.lastElementChild !== last)
 			this.#newest.hidden = false;
-		if (isOther)
+		if (isOther || isQuiet)
 			requestAnimationFrame(() => this.#box.removeAttribute('aria-busy'));
 	}
 
@@ -72,6 +73,7 @@ export class Log {
 		const field = $('.edit-form textarea', this.#list);
 		field?.focus();
 		field?.setSelectionRange(field.value.length, field.value.length);
+		field?.parentElement.scrollIntoView({ block: 'nearest' });
 	}
 
 	editLast() {

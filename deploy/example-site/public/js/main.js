@@ -19,7 +19,14 @@ let hasEnded = false;
 
 // --- Sidewire: the third of the three lines ---
 
-const live = connect({ url: new URL('.', location.href).href, getToken });
+const live = connect({
+	url: new URL('.', location.href).href,
+	getToken: async () => {
+		const token = await getToken();
+		setTimeout(markOutgoing);	// what an earlier page had not sent is known with the user
+		return token;
+	},
+});
 
 // --- the parts ---
 
@@ -62,7 +69,11 @@ watchLook();
 function drawRooms() { roomList.draw(rooms, open); }
 function drawPeople() { peopleList.draw(people, me, blocked); }
 function drawLine() { line.set(hasEnded ? 'ended' : hasStatus ? live.status : 'connecting', live.pending.length); }
-let hasStatus = false;
+let hasStatus = false;		// else it is on its way for the first time
+setTimeout(() => {
+	hasStatus = true;
+	drawLine();
+}, 5000);
 
 function drawHead() {
 	$('.head h1').textContent = open?.name ?? t('no_room');
@@ -138,7 +149,7 @@ async function load(room) {
 		say(error.message);
 	}
 	if (room === open)
-		log.show(room);
+		log.show(room, true);
 }
 
 function enter(room, isNew = true) {
@@ -224,12 +235,15 @@ document.addEventListener('visibilitychange', () => isLookedAt() && markRead());
 // --- writing ---
 
 function send(room, content, key = newKey()) {
-	const o = { key, content, timestamp: new Date().toISOString(), mark: 'pending' };
+	const o = { key, content, timestamp: new Date().toISOString(), mark: hasEnded ? 'failed' : 'pending',
+		why: hasEnded ? t('session_over') : undefined };
 	room.outgoing.push(o);
 	if (room === open) {
 		log.show(room);
 		log.toEnd();
 	}
+	if (hasEnded)
+		return;
 	live.typing(room.id, false);
 	live.send({ key, roomId: room.id, content }).catch(() => {});	// "sent" and "unsent" tell it
 	markOutgoing();
@@ -410,6 +424,7 @@ takeState(start.state);
 	const room = rooms.get(start.open);
 	if (room) {
 		room.fill(start.page, room.moment);
+		history.replaceState(null, '', `./?room=${encodeURIComponent(room.id)}`);
 		enter(room, false);
 	} else {
 		composer.show(null);
