@@ -87,6 +87,22 @@ for s in all: s.bind(("127.0.0.1", 0))
 print(*[s.getsockname()[1] for s in all])' "$1"
 }
 
+# --- the machine ---
+
+# CPU time so far, in ticks: of all CPUs, of it spent, of it by what was started here
+# and has ended.
+ticks() {
+	awk '/^cpu / { print $2 + $3 + $4 + $5 + $6, $2 + $3 + $4 }' /proc/stat
+	awk '{ print $16 + $17 }' "/proc/$$/stat"
+}
+# others_pct BEFORE...: the share of the CPUs that others have used since then.
+others_pct() {
+	# shellcheck disable=SC2046
+	set -- "$@" $(ticks)
+	awk "BEGIN { used = ($5 - $2) - ($6 - $3)
+	    printf \"%.0f\", (used > 0) ? 100 * used / ($4 - $1) : 0 }"
+}
+
 # --- loads ---
 
 # load WHO ARGUMENTS...: a load that waits for commands; its line on opening.  $tokens is

@@ -94,6 +94,7 @@ set -- $(free_ports 8)
 port_ws=$1 port_lighttpd=$2 port_nginx=$3 port_lws=$4 port_raw=$5
 port_nchan=$6 port_node=$7 port_socketio=$8
 
+start_ticks=$(ticks)
 echo "Sidewire bench: $(nproc) CPUs, $(uname -sr), $pinned"
 make_site
 make_lines
@@ -119,5 +120,8 @@ if is_wanted commit; then
 	rows_commit
 fi
 
+end_all
 check_logs
+# shellcheck disable=SC2086
+others=$(others_pct $start_ticks)
 print_table

@@ -102,6 +102,8 @@ print_table() {
 	cat "$dir"/table.*
 	printf '\nReach\n'
 	cat "$dir/reach" 2>/dev/null || echo "    nothing"
+	printf '\nOther processes used %s %% of the CPUs meanwhile%s.\n' "$others" \
+	    "$([ "$others" -le 5 ] || echo ": the figures are noisy")"
 	[ "$broken" -eq 0 ] || echo "BROKEN: see above"
 	return "$broken"
 }
