@@ -61,7 +61,7 @@ const composer = new Composer({
 	typing: (isOn) => open && live.typing(open.id, isOn),
 	editLast: () => log.editLast(),
 });
-const cards = new Cards({ done: arrive, failed: (error) => say(error.message) });
+new Cards({ done: arrive, leaves: () => live.close(), failed: (error) => say(error.message) });
 watchLook();
 
 // --- drawing ---

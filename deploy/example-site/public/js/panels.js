@@ -71,7 +71,7 @@ export class Cards {
 	#dialog = $('#dialog');
 	#on;
 
-	// on: { done(to): a form was taken, failed(error) }
+	// on: { done(to): a form was taken, leaves(): the user signed out, failed(error) }
 	constructor(on) {
 		this.#on = on;
 		document.addEventListener('click', (event) => {
@@ -107,6 +107,7 @@ export class Cards {
 		try {
 			const to = await act(Object.fromEntries(new FormData(form, submitter)));
 			if (submitter?.hasAttribute('data-leaves')) {
+				this.#on.leaves();
 				location.assign(to);
 				return;
 			}
