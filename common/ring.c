@@ -94,6 +94,9 @@ ring_find(const struct ring *r, int64_t pos)
 {
 	size_t lo = 0, hi = r->len, mid;
 
+	/* Most lack only the newest. */
+	if (hi > 1 && ring_at(r, hi - 2)->id <= pos)
+		return ring_at(r, hi - 1)->id <= pos ? hi : hi - 1;
 	while (lo < hi) {
 		mid = lo + (hi - lo) / 2;
 		if (ring_at(r, mid)->id <= pos)

@@ -346,8 +346,11 @@ compose(struct conn *conn, struct buf *out)
 {
 	static const unsigned char pre[LWS_PRE];
 
-	buf_reset(out);
-	buf_add(out, pre, sizeof(pre));
+	if (buf_err(out) != 0 || out->len < sizeof(pre)) {
+		buf_reset(out);
+		buf_add(out, pre, sizeof(pre));
+	}
+	buf_cut(out, sizeof(pre));
 	session_write(conn->session, out);
 	if (conn->close_code == 0)
 		return;

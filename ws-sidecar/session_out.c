@@ -22,22 +22,28 @@
 #define MAX_EVENTS	512	/* of one write */
 #define SYNC_LOOK_MS	50	/* until a sync that waits for the tail is tried again */
 
+/* The head of a frame of len bytes of text, to end at end; where it begins. */
+static unsigned char *
+put_head(unsigned char *end, size_t len)
+{
+	unsigned char *p;
+	size_t i, n = len < 126 ? 2 : len <= 0xffff ? 4 : HEAD_MAX;
+
+	p = end - n;
+	p[0] = OP_TEXT;
+	p[1] = (unsigned char)(n == 2 ? len : n == 4 ? 126 : 127);
+	for (i = 2; i < n; i++)
+		p[i] = (unsigned char)(len >> (8 * (n - 1 - i)));
+	return p;
+}
+
 void
 session_frame(struct buf *b, const char *text, size_t len)
 {
-	unsigned char head[HEAD_MAX];
-	size_t n = 2, i;
+	unsigned char head[HEAD_MAX], *end = head + sizeof(head);
+	unsigned char *p = put_head(end, len);
 
-	head[0] = OP_TEXT;
-	if (len < 126) {
-		head[1] = (unsigned char)len;
-	} else {
-		n = len <= 0xffff ? 4 : 10;
-		head[1] = n == 4 ? 126 : 127;
-		for (i = 2; i < n; i++)
-			head[i] = (unsigned char)(len >> (8 * (n - 1 - i)));
-	}
-	buf_add(b, head, n);
+	buf_add(b, p, (size_t)(end - p));
 	buf_add(b, text, len);
 }
 
@@ -144,12 +150,18 @@ write_state(struct session *s, struct buf *out)
 	session_drop_state(s);
 }
 
+/* The head goes into the room in front of the text, so that one copy takes both. */
 static int
 add_event(const struct event *ev, const char *text, size_t len, void *arg)
 {
 	struct reading *r = arg;
+	unsigned char *p, *end;
 
-	session_frame(r->out, text, len);
+	_Static_assert(HEAD_MAX <= EVENT_PRE, "room for a frame's head");
+
+	end = (unsigned char *)(uintptr_t)text;
+	p = put_head(end, len);
+	buf_add(r->out, p, (size_t)(end - p) + len);
 	r->s->told_pos = ev->id;
 	return buf_err(r->out);
 }
