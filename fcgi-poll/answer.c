@@ -44,8 +44,9 @@ add_sync(struct answer *a, const char *pos)
 {
 	if (a->n_events > 0)
 		buf_addc(a->body, ',');
-	buf_addf(a->body, "{\"type\":\"SYNC\",\"payload\":{\"id\":\"%s\"}}",
-	    pos);
+	buf_adds(a->body, "{\"type\":\"SYNC\",\"payload\":{\"id\":\"");
+	buf_adds(a->body, pos);
+	buf_adds(a->body, "\"}}");
 }
 
 void
@@ -61,7 +62,9 @@ answer_end(struct answer *a, struct answer_end *end)
 	if (end->is_legacy && !a->is_message_last &&
 	    (a->n_events > 0 || end->is_moved || end->reset != NULL))
 		add_sync(a, pos);
-	buf_addf(a->body, "],\"timestamp\":\"%s\"", pos);
+	buf_adds(a->body, "],\"timestamp\":\"");
+	buf_adds(a->body, pos);
+	buf_addc(a->body, '"');
 	if (end->is_more)
 		buf_adds(a->body, ",\"more\":true");
 	if (end->reset != NULL)
