@@ -12,6 +12,7 @@
 #include "clock.h"
 #include "conf.h"
 #include "err.h"
+#include "eventlog.h"
 #include "handler.h"
 #include "log.h"
 #include "park.h"
@@ -27,14 +28,24 @@
 #define BURST	2	/* seconds' worth of polls that may come at once */
 
 /*
- * He was there when the log's head was this: removing him, or revoking his
- * tokens, would have moved it.
+ * He was there when the log's head was this. Removing him, or revoking his
+ * tokens, is in the log: see park_is_same_user().
  */
 struct seen_user {
-	int64_t	head;
-	int64_t	revoked_at_s;	/* AUTH_NOT_ISSUED: never */
-	char	id[AUTH_MAX_USER + 1];
+	char	*id;		/* NULL: nobody */
+	int64_t	 head;
+	int64_t	 revoked_at_s;	/* AUTH_NOT_ISSUED: never */
 };
+
+static void
+forget_seen(struct handler *h)
+{
+	size_t i;
+
+	for (i = 0; i < HANDLER_SEEN; i++)
+		free(h->seen[i].id);
+	memset(h->seen, 0, HANDLER_SEEN * sizeof(*h->seen));
+}
 
 int
 handler_open(struct app *app, struct handler *ret, char *why, size_t size)
@@ -60,6 +71,8 @@ handler_close(struct handler *h)
 {
 	store_close(h->st);
 	auth_close(h->auth);
+	if (h->seen != NULL)
+		forget_seen(h);
 	free(h->seen);
 	memset(h, 0, sizeof(*h));
 }
@@ -76,7 +89,7 @@ handler_let_go(struct handler *h)
 	h->generation = atomic_load(&h->app->generation);
 	store_close(h->st);
 	h->st = NULL;
-	memset(h->seen, 0, HANDLER_SEEN * sizeof(*h->seen));
+	forget_seen(h);
 }
 
 int
@@ -200,26 +213,35 @@ find_seen(struct handler *h, const char *user_id)
 	return &h->seen[(hash ^ hash >> 32) & (HANDLER_SEEN - 1)];
 }
 
-/* The last time his tokens were revoked: 0 and seen's, or an error. */
+/* The last time his tokens were revoked: 0 and the time, or an error. */
 static int
-look_for_revocation(struct store *st, const char *user_id,
-    struct seen_user *seen)
+look_for_revocation(struct store *st, const char *user_id, int64_t *ret_at_s)
 {
-	int64_t at_s = AUTH_NOT_ISSUED;
 	int rc;
 
-	rc = revocation_get(st, user_id, &at_s);
-	if (rc < 0)
-		return rc;
-	seen->revoked_at_s = at_s;
-	return 0;
+	*ret_at_s = AUTH_NOT_ISSUED;
+	rc = revocation_get(st, user_id, ret_at_s);
+	return rc < 0 ? rc : 0;
 }
 
 static int
-is_revoked(const struct seen_user *seen, const struct auth_claims *claims)
+is_revoked(int64_t revoked_at_s, const struct auth_claims *claims)
 {
-	return seen->revoked_at_s != AUTH_NOT_ISSUED &&
-	    claims->issued_at_s <= seen->revoked_at_s;
+	return revoked_at_s != AUTH_NOT_ISSUED &&
+	    claims->issued_at_s <= revoked_at_s;
+}
+
+/* Without memory he is looked up again next time. */
+static void
+see_user(struct seen_user *seen, const char *id, int64_t head,
+    int64_t revoked_at_s)
+{
+	if (seen->id == NULL || strcmp(seen->id, id) != 0) {
+		free(seen->id);
+		seen->id = strdup(id);
+	}
+	seen->head = head;
+	seen->revoked_at_s = revoked_at_s;
 }
 
 static int
@@ -267,21 +289,25 @@ handler_check_user(struct handler *h, const struct auth_claims *claims,
 {
 	struct seen_user *seen = find_seen(h, claims->user_id);
 	struct store *st;
-	int64_t head = 0;
+	int64_t head = 0, revoked_at_s;
 	int rc;
 
 	st = handler_store(h, rep);
 	if (st == NULL)
 		return ERR_IO;
-	if (handler_has_tail(h))
-		head = handler_head(h);
-	if (head != 0 && seen->head == head &&
-	    strcmp(seen->id, claims->user_id) == 0)
-		return is_revoked(seen, claims) ?
-		    refuse_revoked(h, rep, WHY_REVOKED) : 0;
-	seen->head = 0;
-	rc = look_for_revocation(st, claims->user_id, seen);
-	if (rc == 0 && is_revoked(seen, claims))
+	if (handler_has_tail(h)) {
+		rc = handler_note(h, eventlog_head(st, &head), rep);
+		if (rc < 0)
+			return rc;
+	}
+	/* A revocation may have been lifted since, which is not in the log. */
+	if (head != 0 && seen->id != NULL &&
+	    strcmp(seen->id, claims->user_id) == 0 &&
+	    park_is_same_user(h->app->park, seen->id, seen->head, head) &&
+	    !is_revoked(seen->revoked_at_s, claims))
+		return 0;
+	rc = look_for_revocation(st, claims->user_id, &revoked_at_s);
+	if (rc == 0 && is_revoked(revoked_at_s, claims))
 		return refuse_revoked(h, rep, WHY_REVOKED);
 	if (rc == 0)
 		rc = look_for_user(h, st, claims);
@@ -290,8 +316,8 @@ handler_check_user(struct handler *h, const struct auth_claims *claims,
 		return rc;
 	if (rc == 0)
 		return refuse_revoked(h, rep, WHY_NO_USER);
-	seen->head = head;
-	memcpy(seen->id, claims->user_id, strlen(claims->user_id) + 1);
+	if (head != 0)
+		see_user(seen, claims->user_id, head, revoked_at_s);
 	return 0;
 }
 

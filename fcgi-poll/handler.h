@@ -14,7 +14,7 @@
 
 #include "attr.h"
 
-#define HANDLER_SEEN	512	/* users remembered as present; a power of two */
+#define HANDLER_SEEN	4096	/* users remembered as present; a power of two */
 
 struct app;
 struct auth;

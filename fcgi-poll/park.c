@@ -26,6 +26,7 @@
 #include "tail.h"
 #include "writer.h"
 
+#define ENDED		256		/* so that one user's end is doubt for few others */
 #define HELD_BYTES	(128 * 1024)	/* of one answer: what a socket takes */
 
 struct park {
@@ -37,7 +38,8 @@ struct park {
 	struct hold_queue	 queue;		/* is_queued: to be looked at */
 	void			*by_client;	/* tsearch(3): named holds */
 	_Atomic int		 held;
-	int64_t			 ended_pos;	/* of the last user's end in the log */
+	_Atomic int64_t		 ended[ENDED];	/* by a hash of the user: position; */
+	_Atomic int64_t		 noted;		/* complete up to there */
 	unsigned		 fd_version;
 	park_answer_fn		*answer;
 	void			*arg;
@@ -210,6 +212,27 @@ settle_queue(struct park *p)
 
 /* --- what the tail and the hub report --- */
 
+static size_t
+ended_at(const char *user_id)
+{
+	uint32_t hash = 0x811c9dc5;	/* FNV-1a */
+
+	for (; *user_id != '\0'; user_id++)
+		hash = (hash ^ (unsigned char)*user_id) * 0x01000193;
+	return (hash ^ hash >> 16) & (ENDED - 1);
+}
+
+/* Going offline and being deleted look the same here. */
+static void
+note_end(struct park *p, const struct event *ev)
+{
+	const char *id = revocation_is_event(ev) ? ev->user_id :
+	    strcmp(ev->type, "USER_LEFT") == 0 ? ev->actor_id : NULL;
+
+	if (id != NULL)
+		atomic_store(&p->ended[ended_at(id)], ev->id);
+}
+
 static void
 on_batch(struct event *const *ev, size_t n, void *arg)
 {
@@ -219,9 +242,8 @@ on_batch(struct event *const *ev, size_t n, void *arg)
 	stats_add(p->app->shm, STATS_tail_batches, 1);
 	stats_add(p->app->shm, STATS_tail_events, n);
 	for (i = 0; i < n; i++)
-		if (revocation_is_event(ev[i]) ||
-		    strcmp(ev[i]->type, "USER_LEFT") == 0)
-			p->ended_pos = ev[i]->id;
+		note_end(p, ev[i]);
+	atomic_store(&p->noted, ev[n - 1]->id);
 	hub_feed(p->hub, ev, n);
 }
 
@@ -230,10 +252,14 @@ on_replaced(void *arg)
 {
 	struct park *p = arg;
 	struct hold *hold;
+	size_t i;
 
 	log_info("[LongPoll] database replaced held=%d", park_held(p));
 	p->fd_version++;
 	atomic_fetch_add(&p->app->generation, 1);
+	for (i = 0; i < ENDED; i++)
+		atomic_store(&p->ended[i], 0);
+	atomic_store(&p->noted, tail_head(p->tail));
 	hub_reset(p->hub, tail_store(p->tail), tail_head(p->tail));
 	LIST_FOREACH(hold, &p->all, all)
 		look_at(p, hold, HOLD_VOID);
@@ -301,6 +327,8 @@ park_open(struct app *app, struct park **ret, char *why, size_t size)
 	LIST_INIT(&p->all);
 	STAILQ_INIT(&p->queue);
 	rc = tail_open(app->conf, &tail_ops, p, &p->tail, why, size);
+	if (rc == 0)
+		p->noted = tail_head(p->tail);
 	if (rc == 0)
 		rc = hub_new(&hub_ops, p, tail_store(p->tail),
 		    tail_head(p->tail), &p->hub);
@@ -416,7 +444,7 @@ is_ended(struct park *p, const struct hold *hold)
 {
 	struct store *st = tail_store(p->tail);
 
-	if (hold->pos >= p->ended_pos || st == NULL)
+	if (st == NULL || hold->pos >= p->ended[ended_at(hold->user_id)])
 		return 0;
 	return site_has_user(st, hold->user_id) == 0 ||
 	    revocation_check(st, hold->user_id, hold->issued_at_s) == 1;
@@ -473,6 +501,14 @@ park_drain(struct park *p)
 }
 
 /* --- any thread --- */
+
+int
+park_is_same_user(const struct park *p, const char *user_id,
+    int64_t looked_pos, int64_t head)
+{
+	return head == atomic_load(&p->noted) &&
+	    looked_pos >= atomic_load(&p->ended[ended_at(user_id)]);
+}
 
 int64_t
 park_head(const struct park *p)

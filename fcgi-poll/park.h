@@ -5,8 +5,8 @@
  * end), by a newer poll of the same client, when its user or its client is gone, when
  * the database is replaced, and when the process drains.  It is then answered with
  * what there is: nearly always one event, or none.
- * Threads: the keeper's, but for park_head(), park_health() and park_held(), which any
- * thread may call.
+ * Threads: the keeper's, but for park_is_same_user(), park_head(), park_health() and park_held(),
+ * which any thread may call.
  */
 #ifndef PARK_H
 #define PARK_H
@@ -47,6 +47,13 @@ void	 park_abandon(struct park *p, struct hold *hold);
 /* Answers all. */
 void	 park_drain(struct park *p);
 
+/*
+ * Whether a user who was looked up at position looked_pos is still as he was found: since then
+ * he was neither deleted nor were his tokens revoked.  head is the log's, as the caller read
+ * it himself: where the tail has not come so far, nobody is certain.
+ */
+int	 park_is_same_user(const struct park *p, const char *user_id, int64_t looked_pos,
+	    int64_t head);
 int64_t	 park_head(const struct park *p);
 int	 park_health(const struct park *p);	/* 0, or why the log cannot be read */
 int	 park_held(const struct park *p);
