@@ -33,6 +33,21 @@ access_collect(const char *id, void *arg)
 	return rc < 0 ? rc : 0;
 }
 
+/* Position and rights, within one transaction or while nobody commits. */
+static int
+access_read(struct store *st, const char *user, int64_t *ret_pos,
+    struct strset *rooms, struct strset *blocks)
+{
+	int rc;
+
+	rc = eventlog_head(st, ret_pos);
+	if (rc == 0)
+		rc = site_each_membership(st, user, access_collect, rooms);
+	if (rc == 0)
+		rc = site_each_block(st, user, access_collect, blocks);
+	return rc;
+}
+
 /* Reads everything in one transaction, the caller's if he has one open. */
 static int
 access_fetch(struct access *a, struct store *st)
@@ -44,14 +59,18 @@ access_fetch(struct access *a, struct store *st)
 	strset_init(&rooms);
 	strset_init(&blocks);
 	is_ours = !store_is_open(st);
+	if (is_ours && eventlog_is_at_rest(st)) {
+		rc = access_read(st, a->user, &pos, &rooms, &blocks);
+		if (rc == 0 && eventlog_is_at_rest(st))
+			goto done;
+		strset_release(&rooms);
+		strset_release(&blocks);
+		rc = 0;
+	}
 	if (is_ours)
 		rc = store_read(st);
 	if (rc == 0)
-		rc = eventlog_head(st, &pos);
-	if (rc == 0)
-		rc = site_each_membership(st, a->user, access_collect, &rooms);
-	if (rc == 0)
-		rc = site_each_block(st, a->user, access_collect, &blocks);
+		rc = access_read(st, a->user, &pos, &rooms, &blocks);
 	if (is_ours)
 		store_rollback(st);
 	if (rc < 0) {
@@ -59,6 +78,7 @@ access_fetch(struct access *a, struct store *st)
 		strset_release(&blocks);
 		return rc;
 	}
+done:
 	strset_move(&a->rooms, &rooms);
 	strset_move(&a->blocks, &blocks);
 	a->pos = pos;

@@ -16,6 +16,8 @@
 #include "query.h"
 #include "store_impl.h"
 
+#define MAX_REMEMBERED	2048	/* bytes of an event's text */
+
 /* Columns of the statements PAGE and SCAN. */
 enum col {
 	COL_ID, COL_TYPE, COL_ROOM, COL_PRIVATE, COL_USER, COL_ACTOR, COL_ENTITY,
@@ -33,6 +35,7 @@ struct walk {
 	struct buf		 payload;	/* reused from event to event */
 	int			 n;		/* events given to fn */
 	int			 stop;		/* what fn said when it had enough */
+	int			 is_at_rest;	/* a page: what is remembered is what is seen */
 };
 
 static void
@@ -100,6 +103,16 @@ eventlog_is_at_rest(const struct store *st)
 	return store_is_still(st, &st->ends.version);
 }
 
+void
+eventlog_forget(struct store *st)
+{
+	size_t i;
+
+	for (i = 0; i < STORE_EVENTS; i++)
+		event_unref(st->ends.event[i]);
+	st->ends = (struct store_ends){ .head = 0 };
+}
+
 /*
  * Both ends of the log. A version that is looked at before the first read of a
  * transaction is not newer than what is read: while it lasts, so does this.
@@ -122,19 +135,19 @@ find_ends(struct store *st, int64_t *ret_oldest, int64_t *ret_head)
 		rc = end_of_log(st, SQL_OLDEST, ret_oldest);
 	if (rc < 0)
 		return rc;
-	st->ends = (struct store_ends){
-		.version = version, .oldest = *ret_oldest, .head = *ret_head
-	};
+	eventlog_forget(st);
+	st->ends.version = version;
+	st->ends.oldest = *ret_oldest;
+	st->ends.head = *ret_head;
 	return 0;
 }
 
 int
 eventlog_head(struct store *st, int64_t *ret)
 {
-	if (!eventlog_is_at_rest(st))
-		return end_of_log(st, SQL_HEAD, ret);
-	*ret = st->ends.head;
-	return 0;
+	int64_t oldest;
+
+	return find_ends(st, &oldest, ret);
 }
 
 int
@@ -356,6 +369,60 @@ is_wanted(const struct walk *w, const char *room)
 	return 0;
 }
 
+static struct event **
+remembered_at(struct store *st, int64_t id)
+{
+	return &st->ends.event[(uint64_t)id & (STORE_EVENTS - 1)];
+}
+
+static int
+is_his_own(const struct walk *w, const struct event *ev)
+{
+	const char *self = payload_self_id(ev);
+
+	return self != NULL && strcmp(self, w->user) == 0;
+}
+
+/* What is for his eyes alone, and what is long, is built each time. */
+static void
+remember(struct walk *w, struct event *ev)
+{
+	struct event **at = remembered_at(w->st, ev->id);
+
+	if (!w->is_at_rest || ev->text == NULL || ev->self != NULL ||
+	    ev->text_len > MAX_REMEMBERED || is_his_own(w, ev))
+		return;
+	event_unref(*at);
+	*at = event_ref(ev);
+}
+
+/* Makes the row's event, or finds it: the next poller has the same to read. */
+static int
+page_event(struct walk *w, sqlite3_stmt *row, struct event **ret)
+{
+	struct event *ev = *remembered_at(w->st,
+	    sqlite3_column_int64(row, COL_ID));
+	int rc;
+
+	if (w->is_at_rest && ev != NULL &&
+	    ev->id == sqlite3_column_int64(row, COL_ID) &&
+	    !is_his_own(w, ev)) {
+		*ret = event_ref(ev);
+		return 0;
+	}
+	rc = make_event(row, &ev);
+	if (rc < 0)
+		return rc;
+	rc = build_texts(w, ev, row);
+	if (rc < 0) {
+		event_unref(ev);
+		return rc;
+	}
+	remember(w, ev);
+	*ret = ev;
+	return 0;
+}
+
 /* Gives the row's event to the reader of a page if he may see it and there is any. */
 static int
 page_row(struct walk *w, sqlite3_stmt *row)
@@ -367,14 +434,13 @@ page_row(struct walk *w, sqlite3_stmt *row)
 	if (!sqlite3_column_int(row, COL_RIGHT)
 	    || !is_wanted(w, text(row, COL_ROOM)))
 		return 0;
-	rc = make_event(row, &ev);
+	rc = page_event(w, row, &ev);
 	if (rc < 0)
 		return rc;
-	rc = build_texts(w, ev, row);
-	if (rc == 0 && event_get_text(ev, w->user, &len) != NULL)
+	if (event_get_text(ev, w->user, &len) != NULL)
 		give(w, ev);
 	event_unref(ev);
-	return rc;
+	return 0;
 }
 
 static int
@@ -420,7 +486,9 @@ page_rows(struct walk *w, int64_t after, int limit, int64_t *pos, int *more)
 		if (*more)
 			break;
 		*pos = sqlite3_column_int64(row, COL_ID);
-		n_rows++;
+		/* The first step has settled what is seen. */
+		if (n_rows++ == 0)
+			w->is_at_rest = eventlog_is_at_rest(w->st);
 		rc = page_row(w, row);
 	}
 	store_done(row);

@@ -29,11 +29,15 @@ struct store_prune {
 	int64_t	rows;
 };
 
-/* The ends of the log, as eventlog_resume() found them in this version. */
+#define STORE_EVENTS	64	/* a power of two */
+
+/* The ends of the log, as eventlog.c found them in this version, and events with their texts. */
 struct store_ends {
 	struct store_version	version;
 	int64_t			oldest, head;
 	char			message[65];	/* the id of the message at the head; "" */
+	/* Built in this version: by position, one reference each, NULL where none is. */
+	struct event		*event[STORE_EVENTS];
 };
 
 struct store {
@@ -72,6 +76,8 @@ int	 store_bind_int(struct store *st, sqlite3_stmt *stmt, const char *name,
 	    int64_t value) ATTR_MUST_CHECK;
 /* Remembers db's message and turns SQLite's result code into one of ours. */
 int	 store_fail(struct store *st, int rc);
+/* Forgets what eventlog.c remembers on st. */
+void	 eventlog_forget(struct store *st);
 /* Makes the TEMP views of views.sql that fit the site's tables, once a connection. */
 int	 schema_open_views(struct store *st) ATTR_MUST_CHECK;
 /* Makes the triggers by which one writes to them, once; outside of a transaction, for a

@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include "clock.h"
+#include "event.h"
 #include "eventlog.h"
 #include "query.h"
 #include "siteproc.h"
@@ -241,6 +242,101 @@ test_no_wal(void **state)
 	testdb_close(&db);
 }
 
+/* --- events are built once --- */
+
+struct last {
+	const char	*user;
+	char		 text[512];
+};
+
+static int
+keep(struct event *ev, void *arg)
+{
+	struct last *last = arg;
+	const char *text;
+	size_t len;
+
+	text = event_get_text(ev, last->user, &len);
+	assert_true(len < sizeof(last->text));
+	memcpy(last->text, text, len + 1);
+	return 0;
+}
+
+/* The text of the one event after pos, "" without one; *ret_steps is what it took. */
+static void
+read_one(struct store *st, const char *user, int64_t pos, struct last *ret,
+    uint64_t *ret_steps)
+{
+	uint64_t before = store_steps(st);
+	int64_t end;
+	int n, more;
+
+	*ret = (struct last){ .user = user };
+	n = eventlog_page(st, user, NULL, 0, pos, 10, keep, ret, &end, &more);
+	assert_in_range(n, 0, 1);
+	*ret_steps = store_steps(st) - before;
+}
+
+static void
+test_built_once(void **state)
+{
+	uint64_t steps, first;
+	struct last last;
+	struct reading r;
+	struct testdb db;
+	int64_t pos;
+
+	(void)state;
+	open_site(&db, NULL);
+	testdb_site(&db, "INSERT INTO room_members(room_id, user_id) VALUES "
+	    "('den', 'u'), ('den', 'v')");
+	read_log(db.st, "u", "", &r);
+	pos = r.pos;
+	testdb_site(&db, "INSERT INTO messages(id, room_id, sender_id, content) "
+	    "VALUES ('p', 'den', 'v', 'private')");
+	read_log(db.st, "u", "", &r);
+	read_one(db.st, "u", pos, &last, &first);
+	assert_non_null(strstr(last.text, "private"));
+	/* Again: one row and its end. */
+	read_one(db.st, "u", pos, &last, &steps);
+	assert_true(first > 2);
+	assert_int_equal(steps, 2);
+	assert_non_null(strstr(last.text, "private"));
+	/* It is for nobody else for that. */
+	read_one(db.st, "w", pos, &last, &steps);
+	assert_string_equal(last.text, "");
+	/* Whose own it is may have a text of his own. */
+	read_one(db.st, "v", pos, &last, &steps);
+	assert_true(steps > 2);
+	assert_non_null(strstr(last.text, "private"));
+	/* As soon as somebody commits it is built anew. */
+	testdb_site(&db, "UPDATE messages SET content = 'edited' WHERE id = 'p'; "
+	    "DELETE FROM events WHERE type = 'MESSAGE_UPDATED'");
+	read_one(db.st, "u", pos, &last, &steps);
+	assert_non_null(strstr(last.text, "edited"));
+	read_log(db.st, "u", "", &r);
+	read_one(db.st, "u", pos, &last, &steps);
+	read_one(db.st, "u", pos, &last, &steps);
+	assert_int_equal(steps, 2);
+	testdb_site(&db, "DELETE FROM room_members WHERE user_id = 'u'; "
+	    "DELETE FROM events WHERE type = 'ROOM_LEFT'");
+	read_one(db.st, "u", pos, &last, &steps);
+	assert_string_equal(last.text, "");
+	/* In a transaction that began before a commit it stays as it was. */
+	read_log(db.st, "v", "", &r);
+	read_one(db.st, "v", pos, &last, &steps);
+	assert_int_equal(store_read(db.st), 0);
+	read_one(db.st, "v", pos, &last, &steps);
+	testdb_site(&db, "UPDATE messages SET content = 'late' WHERE id = 'p'; "
+	    "DELETE FROM events WHERE type = 'MESSAGE_UPDATED'");
+	read_one(db.st, "v", pos, &last, &steps);
+	assert_non_null(strstr(last.text, "edited"));
+	store_rollback(db.st);
+	read_one(db.st, "v", pos, &last, &steps);
+	assert_non_null(strstr(last.text, "late"));
+	testdb_close(&db);
+}
+
 /* --- the length of the log --- */
 
 /* Steps of SQLite's machine in all statements since the last call. */
@@ -335,6 +431,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(test_commit_full),
 		cmocka_unit_test(test_transactions),
 		cmocka_unit_test(test_no_wal),
+		cmocka_unit_test(test_built_once),
 		cmocka_unit_test(test_length),
 	};
 	int rc = siteproc_main(argc, argv);
