@@ -19,7 +19,7 @@ which=${ROWS:-polls held sockets busy commit}
 if [ "$is_quick" = 1 ]; then
 	turns="1 2" peer_turns=1 secs=1 busy_secs=2 idle_secs=2
 	users=1100 crowds="0 1000"
-	rates_1000="80 120 180 270 400 600 1000"
+	rates_1000="100 150 220 400 1000"
 else
 	turns="1 2 3" peer_turns="1 2" secs=2 busy_secs=3 idle_secs=3
 	users=10100 crowds="0 1000 10000"

@@ -17,7 +17,8 @@
 #include "run.h"
 #include "usage.h"
 
-#define DRAIN_NS	8000000000ULL
+#define DRAIN_NS	30000000000ULL	/* for what was published to come */
+#define SILENCE_NS	5000000000ULL	/* nothing comes: nothing will */
 #define MAX_COMMAND	256
 
 static double
@@ -133,11 +134,27 @@ take_stray(struct load *l)
 	return n;
 }
 
+/* An overloaded server is slow, which is not to be taken for a loss. */
+static void
+drain(struct load *l, uint64_t expected)
+{
+	uint64_t start = load_now_ns(), now = start, last;
+
+	while (l->n_events < expected && now < start + DRAIN_NS) {
+		load_wait(l, 5);
+		publish_tend(&l->publisher);
+		now = load_now_ns();
+		last = l->last_ns > start ? l->last_ns : start;
+		if (now > last + SILENCE_NS)
+			break;
+	}
+}
+
 static void
 run_step(struct load *l, double rate, double secs)
 {
 	uint64_t start, limit, want = (uint64_t)(rate * secs + .5);
-	uint64_t n, stray, expected, listeners = (uint64_t)l->o->n_conns;
+	uint64_t n, stray, listeners = (uint64_t)l->o->n_conns;
 	double cpu, program, own, wall;
 
 	if (l->publisher.fd < 0)
@@ -150,12 +167,7 @@ run_step(struct load *l, double rate, double secs)
 	/* Publishing may run late by half the time again, and a second. */
 	limit = start + (uint64_t)(1.5e9 * secs) + 1000000000ULL;
 	n = publish_all(l, start, rate, want, limit);
-	expected = n * listeners;
-	limit = load_now_ns() + DRAIN_NS;
-	while (l->n_events < expected && load_now_ns() < limit) {
-		load_wait(l, 5);
-		publish_tend(&l->publisher);
-	}
+	drain(l, n * listeners);
 	wall = l->last_ns > start ? (double)(l->last_ns - start) / 1e9 : 0;
 	secs = secs_since(start);
 	own = own_cpu_s() - own;
