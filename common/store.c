@@ -713,6 +713,7 @@ store_close(struct store *st)
 		return;
 	for (i = 0; i < SQL_COUNT; i++)
 		(void)sqlite3_finalize(st->stmt[i]);	/* an old error */
+	eventlog_forget(st);
 	(void)sqlite3_close(st->db);	/* undoes what is open */
 	store_delist(st);
 	free(st->path);
