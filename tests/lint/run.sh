@@ -80,6 +80,11 @@ rules() {
 	for script in $(git ls-files '*.sh' .ci/run); do
 		sh -n "$script" || echo "$script: does not parse"
 	done
+	if command -v php >/dev/null; then
+		for script in $(git ls-files '*.php'); do
+			php -l "$script" 2>&1 | grep -v '^No syntax errors'
+		done
+	fi
 	if command -v node >/dev/null; then
 		for script in $(git ls-files '*.js'); do
 			node --check "$script" || echo "$script: does not parse"

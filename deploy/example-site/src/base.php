@@ -65,8 +65,7 @@ function start_session(): void
 	$_SESSION['csrf'] ??= bin2hex(random_bytes(16));
 }
 
-// The row of who is signed in, or null.  Requests of one browser do not wait for each
-// other after this: the session is closed, and opened again by who writes to it.
+// The row of who is signed in, or null.
 function me(): ?array
 {
 	static $me = false;

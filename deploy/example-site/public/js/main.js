@@ -35,9 +35,9 @@ const line = new Line({ use: (isPollingOnly) => live.use(isPollingOnly ? 'pollin
 const log = new Log(me, {
 	older: async () => {
 		const room = open;
-		const oldest = room.messages.find((m) => !m.isGone);
+		const { oldest } = room;
 		try {
-			room.prepend(await getHistory(room.id, oldest?.id));
+			room.prepend(await getHistory(room.id, oldest), oldest);
 		} catch (error) {
 			say(error.message);
 		}
@@ -142,7 +142,7 @@ function drop(room, why) {
 // --- rooms ---
 
 async function load(room) {
-	const moment = room.moment;
+	const moment = room.ask();
 	try {
 		room.fill(await getHistory(room.id), moment);
 	} catch (error) {
@@ -423,7 +423,7 @@ takeState(start.state);
 {
 	const room = rooms.get(start.open);
 	if (room) {
-		room.fill(start.page, room.moment);
+		room.fill(start.page, room.ask());
 		history.replaceState(null, '', `./?room=${encodeURIComponent(room.id)}`);
 		enter(room, false);
 	} else {

@@ -2,6 +2,7 @@
 // events, in any order; each is held once.
 
 const UNLOADED_MAX = 200;	// messages kept of a room that was not opened yet
+const CHANGES_MAX = 500;	// remembered
 
 export class Room {
 	messages = [];		// in the log's order; { id, key, senderId, …, isGone, touched }
@@ -10,7 +11,10 @@ export class Room {
 	isLoaded = false;
 	hasMore = false;
 	#gone = new Set();
+	#changed = new Map();	// id -> what an event last told of it
 	#touches = 0;		// counts what events told
+	#asked = 0;		// counts what history was asked for,
+	#filled = 0;		// and the last of these that was answered
 
 	constructor(info) {
 		this.update(info);
@@ -20,8 +24,11 @@ export class Room {
 		Object.assign(this, { id, name, description, isPrivate, createdBy, isMember });
 	}
 
-	// Call before history is asked for, and hand the result to fill().
-	get moment() { return this.#touches; }
+	// Call before the newest page is asked for, and hand the result to fill().
+	ask() { return { touches: this.#touches, n: ++this.#asked }; }
+
+	// The message from which older ones are asked for.
+	get oldest() { return this.messages.find((m) => !m.isGone)?.id; }
 
 	find(id) { return this.messages.find((m) => m.id === id); }
 
@@ -33,8 +40,7 @@ export class Room {
 	}
 
 	#put(message) {
-		const known = this.find(message.id);
-		if (known || this.#gone.has(message.id))
+		if (this.find(message.id) || this.#gone.has(message.id))
 			return false;
 		this.messages.push({ ...message, touched: ++this.#touches });
 		if (!this.isLoaded && this.messages.length > UNLOADED_MAX)
@@ -46,6 +52,11 @@ export class Room {
 		const known = this.find(message.id);
 		if (known)
 			Object.assign(known, message, { touched: ++this.#touches });
+		// An answer that is on its way may not know of it.
+		this.#changed.delete(message.id);
+		this.#changed.set(message.id, message);
+		if (this.#changed.size > CHANGES_MAX)
+			this.#changed.delete(this.#changed.keys().next().value);
 	}
 
 	remove(id) {
@@ -57,26 +68,39 @@ export class Room {
 	}
 
 	// The newest page of history, asked for at a moment.  What events told since then is
-	// newer than the page; what is older than the page stays if the two meet.
-	fill({ messages, more }, moment) {
+	// newer than the page, as long as they are less than a page behind; what is older than
+	// the page stays if the two meet.
+	fill({ messages, more }, { touches, n }) {
+		if (n < this.#filled)
+			return;		// a later answer was here first
+		this.#filled = n;
 		const held = new Map(this.messages.map((m) => [m.id, m]));
 		const inPage = new Set(messages.map((m) => m.id));
 		const meets = this.messages.findIndex((m) => inPage.has(m.id));
-		const older = this.isLoaded && meets > 0 ? this.messages.slice(0, meets) : [];
-		const newer = this.messages.filter((m) => m.touched > moment && !inPage.has(m.id) && !older.includes(m));
-		const isTold = (m) => held.get(m.id)?.touched > moment;
-		this.hasMore = older.length > 0 ? this.hasMore : more;
-		this.messages = [...older, ...messages.filter((m) => !this.#gone.has(m.id) || held.has(m.id))
-			.map((m) => (isTold(m) || held.get(m.id)?.isGone ? held.get(m.id) : { ...m, touched: 0 })), ...newer];
+		const older = meets > 0 ? this.messages.slice(0, meets) : [];
+		const newer = this.messages.filter((m) => m.touched > touches && !inPage.has(m.id) && !older.includes(m));
+		this.hasMore = this.isLoaded && older.length > 0 ? this.hasMore : more;
+		this.messages = [...older, ...this.#known(messages, held, touches), ...newer];
 		this.outgoing = this.outgoing.filter((o) => !o.id || !inPage.has(o.id));
 		this.isLoaded = true;
 	}
 
-	// A page of history before the oldest message.
-	prepend({ messages, more }) {
-		const held = new Set(this.messages.map((m) => m.id));
-		this.messages = [...messages.filter((m) => !held.has(m.id) && !this.#gone.has(m.id))
-			.map((m) => ({ ...m, touched: 0 })), ...this.messages];
+	// The messages of a page, as events may have told more of them.
+	#known(messages, held, touches) {
+		return messages.filter((m) => !this.#gone.has(m.id) || held.has(m.id)).map((m) => {
+			const here = held.get(m.id);
+			return here && (here.isGone || here.touched > touches) ? here
+				: { ...m, ...this.#changed.get(m.id), touched: here?.touched ?? 0 };
+		});
+	}
+
+	// A page of history before the message that was the oldest when it was asked for.
+	prepend({ messages, more }, oldest) {
+		const at = this.messages.findIndex((m) => m.id === oldest);
+		if (at < 0 || this.messages.slice(0, at).some((m) => !m.isGone))
+			return;		// it does not belong here any more
+		const held = new Map(this.messages.map((m) => [m.id, m]));
+		this.messages = [...this.#known(messages.filter((m) => !held.has(m.id)), held, 0), ...this.messages];
 		this.hasMore = more;
 	}
 
