@@ -118,13 +118,14 @@ lint: packages-build-lint
 	@tests/lint/run.sh
 
 # The load and the ceilings of the benchmark, beside the programs.
-CEILINGS = fcgi-hello fcgi-park lws-broadcast raw-send sqlite-query
-BENCH	 = rtload writer $(CEILINGS)
+CEILINGS = fcgi-hello fcgi-park lws-broadcast raw-send sqlite-query sqlite-commit
+BENCH	 = rtload writer senders $(CEILINGS)
 bench-programs: $(BENCH:%=$B/bench/bin/%)
 $B/bench/bin/fcgi-hello $B/bench/bin/fcgi-park: LDLIBS = -lfcgi
 $B/bench/bin/lws-broadcast: LDLIBS = -lwebsockets -lev
 $B/bench/bin/rtload: $(call objs,bench/rtload)
 $B/bench/bin/writer: $(call objs,bench/writer)
+$B/bench/bin/senders: $(call objs,bench/senders)
 $(addprefix $B/bench/bin/,$(CEILINGS)): $B/bench/bin/%: $B/bench/ceilings/%.o
 $(BENCH:%=$B/bench/bin/%): $B/libsidewire.a
 	@mkdir -p $(@D)

@@ -6,7 +6,7 @@
 # BINDIR has the three programs, ../bench/bin beside it the load and the ceilings
 # (`make bench' builds both).  Everything runs on loopback in a temporary directory and is
 # stopped at the end.  Exit 1 if a receiver did not get every event once and in order.
-# QUICK=1 leaves out what takes long; ROWS="polls held sockets busy commit" measures only
+# QUICK=1 leaves out what takes long; ROWS="polls held sockets busy commit send" measures only
 # those; BENCH_DIR names a directory to keep.  See README.md.
 set -eu
 
@@ -14,7 +14,7 @@ bin=$(cd "${1:?usage: bench/run.sh BINDIR}" && pwd)
 tools=$bin/../bench/bin
 here=$(cd "$(dirname "$0")" && pwd)
 is_quick=${QUICK:-0}
-which=${ROWS:-polls held sockets busy commit}
+which=${ROWS:-polls held sockets busy commit send}
 
 if [ "$is_quick" = 1 ]; then
 	turns="1 2" peer_turns=1 secs=1 busy_secs=2 idle_secs=2
@@ -67,6 +67,8 @@ fi
 . "$here/rows/busy.sh"
 # shellcheck source=bench/rows/commit.sh
 . "$here/rows/commit.sh"
+# shellcheck source=bench/rows/send.sh
+. "$here/rows/send.sh"
 
 finish() {
 	status=$?
@@ -118,6 +120,9 @@ if is_wanted busy; then
 fi
 if is_wanted commit; then
 	rows_commit
+fi
+if is_wanted send; then
+	rows_send
 fi
 
 end_all

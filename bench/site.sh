@@ -21,6 +21,7 @@ make_site() {
 		ws.max_per_user = 100000
 		limit.poll_per_s = 0
 		limit.frame_per_s = 0
+		limit.send_per_s = 0
 		presence.ttl_s = 3600
 	CONF
 	"$bin/sidewire" -c "$dir/sidewire.conf" init >/dev/null
