@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 
-// item: { name, writer, sender, room, key, content, acks, isSure }; its content begins with its name.
+// item: { name, sender, room, key, content, acks, isSure }; its content begins with its name.
 // key: undefined where the writer is no client.
 export class Ledger {
 	// audienceOf(item): how many of the readers count() it.
@@ -18,9 +18,9 @@ export class Ledger {
 		this.isStopped = false;
 	}
 
-	add(name, { writer = '', sender, room, key, fill = 0 }) {
+	add(name, { sender, room, key, fill = 0 }) {
 		const content = `${name}: ${'xä€'[fill % 3].repeat(fill)}`;
-		const item = { name, writer, sender, room, key, content, acks: [], isSure: false };
+		const item = { name, sender, room, key, content, acks: [], isSure: false };
 		this.items.set(name, item);
 		return item;
 	}

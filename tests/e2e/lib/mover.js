@@ -1,6 +1,7 @@
 // Lets users join and leave private rooms while messages are written, several at a time.
 
 import { oneOf } from './dice.js';
+import { Shell } from './shell.js';
 
 export class Mover {
 	constructor(site, ledger, town, users, roll) {
@@ -10,10 +11,10 @@ export class Mover {
 		this.changes = 0;
 	}
 
-	// One transaction of up to four changes.
-	async #change() {
+	// One transaction of up to ten changes.
+	async #change(shell) {
 		const all = new Map();
-		for (let n = 1 + this.roll(4); n > 0; n--)
+		for (let n = 1 + this.roll(10); n > 0; n--)
 			all.set(`${oneOf(this.roll, this.users)} ${oneOf(this.roll, this.rooms)}`, performance.now());
 		const sql = [...all].map(([pair, began]) => {
 			const [user, room] = pair.split(' ');
@@ -23,16 +24,19 @@ export class Mover {
 			this.joins.set(pair, [...this.joins.get(pair) ?? [], began]);
 			return `INSERT INTO room_members(room_id, user_id) VALUES ('${room}', '${user}');`;
 		});
-		await this.site.sql(`BEGIN IMMEDIATE; ${sql.join(' ')} COMMIT;`);
+		await shell.run(`BEGIN IMMEDIATE;\n${sql.join('\n')}\nCOMMIT;`);
 		this.changes += all.size;
 	}
 
 	// Goes on until as many messages were written; a change after every few of them.
 	async run(messages) {
+		const shell = new Shell(this.site);
+		await shell.run('.timeout 30000');
 		while (this.ledger.given < messages) {
-			const next = Math.min(messages, this.ledger.given + 1 + this.roll(12));
+			const next = Math.min(messages, this.ledger.given + 1 + this.roll(6));
 			await this.ledger.when((l) => l.given >= next);
-			await this.#change();
+			await this.#change(shell);
 		}
+		await shell.close();
 	}
 }

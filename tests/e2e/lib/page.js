@@ -66,11 +66,13 @@ export class Page extends Reader {
 			this.leave = (why) => {
 				timers.forEach(clearTimeout);
 				visit.end = why;
-				// Within a handler the cursor is not yet after its event.
-				if (!this.isDone && live.cursor !== '' && live.cursor < this.at)
-					this.wrong(`its cursor ${live.cursor} is before ${this.at}`, visit);
+				// At the end it is within a handler, where the cursor is not yet after the event.
+				if (!this.isDone && live.cursor !== '') {
+					if (live.cursor < this.at)
+						this.wrong(`its cursor ${live.cursor} is before ${this.at}`, visit);
+					this.at = live.cursor;
+				}
 				live.close();
-				this.at = live.cursor || this.at;
 				resolve();
 			};
 		});

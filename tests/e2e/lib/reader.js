@@ -18,9 +18,9 @@ class Visit {
 
 export class Reader {
 	// kind and name are for reports; rooms: what it narrows itself to; joinsAt: how much the
-	// writers have done before it comes.
-	constructor(site, ledger, { name, user, token, roll, kind, rooms, joinsAt = 0 }) {
-		Object.assign(this, { site, ledger, name, user, token, roll, kind, rooms, joinsAt });
+	// writers have done before it comes; isSleepy: it is away for long now and then.
+	constructor(site, ledger, { name, user, token, roll, kind, rooms, joinsAt = 0, isSleepy = false }) {
+		Object.assign(this, { site, ledger, name, user, token, roll, kind, rooms, joinsAt, isSleepy });
 		this.got = [];		// items in the order they were handled
 		this.gotIn = [];	// the index of the visit
 		this.gotAt = [];	// performance.now()
@@ -31,7 +31,10 @@ export class Reader {
 		this.failed.catch(() => {});
 	}
 
-	describe() { return `${this.name} of ${this.user}, ${this.kind}${this.rooms ? `, only ${this.rooms}` : ''}`; }
+	describe() {
+		return `${this.name} of ${this.user}, ${this.kind}${this.rooms ? `, only ${this.rooms}` : ''}` +
+		`${this.isSleepy ? ', sleepy' : ''}`;
+	}
 
 	// The visits around that of an index, a line each.
 	history(index = this.visits.length - 1, around = 4) {
@@ -48,6 +51,16 @@ export class Reader {
 	run() { return Promise.race([this.walk(), this.failed]); }
 
 	stop() { this.isDone = true; }
+
+	// Whether it keeps up, so that its deliveries are counted on.
+	get isPrompt() { return this.joinsAt === 0 && !this.isSleepy; }
+
+	// Away until some of what is unwritten yet is written.
+	async sleep() {
+		const { given, items } = this.ledger;
+		const until = given + this.roll(Math.max(1, items.size - given));
+		await this.ledger.when((l) => l.given >= until);
+	}
 
 	comes() { return this.ledger.when((l) => l.given >= this.joinsAt); }
 
@@ -72,7 +85,7 @@ export class Reader {
 		this.got.push(item);
 		this.gotIn.push(visit.index);
 		this.gotAt.push(performance.now());
-		if (this.joinsAt === 0)
+		if (this.isPrompt)
 			this.ledger.count();
 		if (item.name === 'end')
 			this.stop();

@@ -130,6 +130,8 @@ export class Roamer extends Reader {
 			older = settled;
 			if (!visit.isRipe)
 				await this.#rest();
+			if (this.isSleepy && this.roll(3) === 0)
+				await this.sleep();
 		}
 		await older;
 	}
