@@ -7,7 +7,7 @@
 # (`make bench' builds both).  Everything runs on loopback in a temporary directory and is
 # stopped at the end.  Exit 1 if a receiver did not get every event once and in order.
 # QUICK=1 leaves out what takes long; ROWS="polls held sockets busy commit send" measures only
-# those; BENCH_DIR names a directory to keep.  See README.md.
+# those; BENCH_DIR names a new directory, which is kept.  See README.md.
 set -eu
 
 bin=$(cd "${1:?usage: bench/run.sh BINDIR}" && pwd)
@@ -96,6 +96,7 @@ set -- $(free_ports 8)
 port_ws=$1 port_lighttpd=$2 port_nginx=$3 port_lws=$4 port_raw=$5
 port_nchan=$6 port_node=$7 port_socketio=$8
 
+[ ! -e "$dir/sidewire.db" ] || die "$dir has been used: name another BENCH_DIR"
 start_ticks=$(ticks)
 echo "Sidewire bench: $(nproc) CPUs, $(uname -sr), $pinned"
 make_site
