@@ -225,6 +225,12 @@ async function look(t, { site, ledger, roamers, writers }, supervisor, since) {
 	t.diagnostic(`${ledger.acked} of ${ledger.items.size} messages acknowledged; sends: ${told('repeated')} repeated, ` +
 		`${told('duplicates')} acknowledged again, ${told('refused')} refused`);
 	assert.equal((await site.must('check')).match(/FAIL/), null);
+	// What was counted by programs that were killed is taken back.
+	const { resets_total: resets } = await until(async () => {
+		const s = JSON.parse(await site.must('stats', '--json'));
+		return s.connections === 0 && s.held_requests === 0 && s.poll_processes === 1 && s.sidecar_processes === 1 && s;
+	}, 'nothing is open');
+	assert.equal(resets, 0);
 	return log;
 }
 
