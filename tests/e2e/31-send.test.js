@@ -407,6 +407,24 @@ describe('by POST', { concurrency: 2 }, () => {
 		assert.equal(await rows(site), 1);
 	});
 
+	test('pages of other hosts may send where cors.origins says so', async (t) => {
+		const site = await startSite(t, { ws: false, conf: ['cors.origins = https://a.example'] });
+		const headers = { Origin: 'https://a.example' };
+		const preflight = await site.request('OPTIONS', '/api/realtime/send', { headers });
+		assert.equal(preflight.status, 204);
+		assert.match(preflight.headers['access-control-allow-methods'], /\bPOST\b/);
+		assert.match(preflight.headers['access-control-allow-headers'], /Content-Type, Idempotency-Key/);
+		// Also in an answer that came from the writer, and in a refusal.
+		for (const [frame, status] of [[message(), 201], [message({ roomId: 'attic' }), 404], [7, 400]]) {
+			const answer = await post(site, 'carol', JSON.stringify(frame), { headers });
+			assert.equal(answer.status, status);
+			assert.equal(answer.headers['access-control-allow-origin'], 'https://a.example');
+			assert.match(answer.headers.vary, /Authorization, ?Origin/);
+		}
+		const foreign = await post(site, 'carol', message(), { headers: { Origin: 'https://b.example' } });
+		assert.deepEqual([foreign.status, foreign.headers['access-control-allow-origin']], [201, undefined]);
+	});
+
 	test('the rate is one for socket and POST', async (t) => {
 		const site = await startSite(t, { conf: ['limit.send_per_s = 1'] });
 		const s = await v1(site, 'carol');
