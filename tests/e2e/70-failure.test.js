@@ -255,7 +255,8 @@ test('the site holds the write lock: reading goes on, and what waited comes', as
 	const carol = await site.connect('carol');
 	await carol.drain();
 	const shell = new Shell(site);
-	await shell.run('BEGIN EXCLUSIVE;');
+	// The presence of those who came may be on its way to the disk.
+	await shell.run('.timeout 10000\nBEGIN EXCLUSIVE;');
 	const answer = await site.poll('carol', { lastTimestamp: timestamp });
 	assert.equal(answer.status, 200);
 	assert.ok(answer.json.events.every((e) => e.type === 'USER_UPDATE'));
