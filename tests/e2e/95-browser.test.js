@@ -241,6 +241,32 @@ test('a private room, an invitation, a farewell', async (t) => {
 	assert.doesNotMatch(await carol.content(), /now she is gone/);
 });
 
+test('an answer of the site that is older than what was told meanwhile', async (t) => {
+	const { site, browser } = await start(t);
+	const carol = await browser.signIn('Carol');
+	let release;
+	const held = new Promise((resolve) => { release = resolve; });
+	let n = 0;
+	await carol.route('**/state.php', async (route) => {
+		const response = await route.fetch();
+		n += 1;
+		await held;
+		await route.fulfill({ response });
+	});
+	const enter = (id) => site.sql(`INSERT INTO room_members(room_id, user_id) VALUES ('${id}', 'carol')`);
+	await enter('teahouse');
+	await until(() => n === 1, 'the page has asked, and has no answer');
+	await enter('backstage');
+	await site.post('workshop', 'bob', 'news');
+	await site.post('lobby', 'bob', 'all of it was told');
+	await shows(carol, 'all of it was told');
+	const before = Number(await badge(carol, 'Workshop').textContent());
+	release();
+	await carol.waitForSelector('[data-list="mine"] a:has-text("Backstage")');
+	await carol.waitForSelector('[data-list="mine"] a:has-text("茶館")');
+	assert.equal(Number(await badge(carol, 'Workshop').textContent()), before);
+});
+
 test('who is blocked is neither read nor seen', async (t) => {
 	const { site, browser } = await start(t);
 	const alice = await browser.signIn('Alice');

@@ -98,8 +98,7 @@ async function attempt(fields) {
 
 function takeState(state) {
 	Object.assign(me, state.me);
-	blocked.clear();
-	state.blocked.forEach((id) => blocked.add(id));
+	takeBlocked(new Set(state.blocked));
 	for (const p of state.people)
 		people.set(p.id, { ...p, isOnline: people.get(p.id)?.isOnline ?? p.isOnline });
 	const here = new Set(state.rooms.map((r) => r.id));
@@ -109,8 +108,9 @@ function takeState(state) {
 	for (const info of state.rooms) {
 		const room = rooms.get(info.id) ?? new Room(info);
 		room.update(info);
-		// Idempotent beside events: what is read here is not unread again.
-		room.unread = new Set(room === open && isLookedAt() ? [] : info.unread);
+		room.takeUnread(info.unread);
+		if (room === open && isLookedAt())
+			room.read();
 		rooms.set(info.id, room);
 	}
 	drawAll();
@@ -124,11 +124,24 @@ function drawAll() {
 		log.show(open);
 }
 
-let refreshing = null;
+// Asks the site again.  What Sidewire tells meanwhile may be newer than the answer: then
+// once more.
+let refreshing = null, isOutdated = false;
 function refresh() {
-	refreshing ??= getState().then(takeState, (error) => say(error.message)).finally(() => { refreshing = null; });
+	isOutdated = true;
+	refreshing ??= (async () => {
+		while (isOutdated) {
+			isOutdated = false;
+			rooms.forEach((room) => room.askUnread());
+			takeState(await getState());
+		}
+	})().catch((error) => say(error.message)).finally(() => { refreshing = null; });
 	return refreshing;
 }
+live.on('*', ({ type, payload }) => {
+	if (type.startsWith('ROOM_') || (type === 'USER_UPDATE' && payload.id === me.id))
+		isOutdated = true;
+});
 
 function drop(room, why) {
 	rooms.delete(room.id);
@@ -208,7 +221,7 @@ $('.join').addEventListener('submit', async (event) => {
 const isLookedAt = () => document.visibilityState === 'visible' && log.isAtEnd;
 const tabs = 'BroadcastChannel' in window ? new BroadcastChannel('site') : null;
 tabs?.addEventListener('message', ({ data }) => {
-	rooms.get(data.read)?.unread.clear();
+	rooms.get(data.read)?.read();
 	drawRooms();
 });
 
@@ -218,7 +231,7 @@ function markRead() {
 		return;
 	const room = open, last = room.messages.findLast((m) => !m.isGone);
 	if (room.unread.size > 0) {
-		room.unread.clear();
+		room.read();
 		drawRooms();
 	}
 	if (!last || !room.isMember || room.readUpTo === last.id)
@@ -324,12 +337,12 @@ live.on('NEW_MESSAGE', ({ payload }) => {
 		typing.set(payload.senderName, false);
 		const isSeen = isLookedAt();
 		if (!isSeen && payload.senderId !== me.id)
-			room.unread.add(payload.id);
+			room.setUnread(payload.id);
 		log.show(room);
 		if (isSeen)
 			markRead();
 	} else if (payload.senderId !== me.id) {
-		room.unread.add(payload.id);
+		room.setUnread(payload.id);
 	}
 	drawRooms();
 });
@@ -368,7 +381,7 @@ live.on('ROOM_DELETED', ({ payload }) => {
 		drop(room, 'room_gone');
 	drawRooms();
 });
-live.on('ROOM_JOINED', () => refresh());
+live.on('ROOM_JOINED', () => void refresh());	// events do not wait for it
 live.on('ROOM_LEFT', ({ payload }) => {
 	const room = rooms.get(payload.roomId);
 	if (!room)

@@ -7,7 +7,9 @@ const CHANGES_MAX = 500;	// remembered
 export class Room {
 	messages = [];		// in the log's order; { id, key, senderId, …, isGone, touched }
 	outgoing = [];		// ours on their way: { key, content, timestamp, id, mark, why }
-	unread = new Set();	// ids
+	unread = new Set();	// ids; never again what was
+	#read = new Set();
+	#fresh = new Set();	// of the unread: told since the site was asked what is
 	isLoaded = false;
 	hasMore = false;
 	#gone = new Set();
@@ -29,6 +31,29 @@ export class Room {
 
 	// The message from which older ones are asked for.
 	get oldest() { return this.messages.find((m) => !m.isGone)?.id; }
+
+	// --- what is unread ---
+
+	setUnread(id) {
+		this.unread.add(id);
+		this.#fresh.add(id);
+	}
+
+	// All of it was read.
+	read() {
+		this.unread.forEach((id) => this.#read.add(id));
+		this.unread.clear();
+		this.#fresh.clear();
+	}
+
+	// Call before the site is asked, and hand what it knows to takeUnread().
+	askUnread() { this.#fresh.clear(); }
+
+	takeUnread(ids) {
+		this.unread = new Set([...ids, ...this.#fresh].filter((id) => !this.#read.has(id) && !this.#gone.has(id)));
+	}
+
+	// --- messages ---
 
 	find(id) { return this.messages.find((m) => m.id === id); }
 
