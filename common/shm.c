@@ -640,7 +640,7 @@ add(struct shm *shm, int which, int n)
 {
 	atomic_fetch_add(&shm->slot->count[which], n);
 	reap_sometimes(shm);
-	return total(shm, which);
+	return n > 0 ? total(shm, which) : 0;
 }
 
 int

@@ -44,7 +44,7 @@ struct shm_user *shm_user(struct shm *shm, const char *user_id);
 struct shm_user *shm_user_at(struct shm *shm, const char *user_id, int64_t now_mono_ms);
 
 /* Connections (sidecars) and held requests (pollers) of this process; returns the new total
- * of all living processes. */
+ * of all living processes, or 0 where n is not positive. */
 int	 shm_add_connections(struct shm *shm, int n);
 int	 shm_add_held(struct shm *shm, int n);
 int	 shm_connections(struct shm *shm);
