@@ -237,6 +237,7 @@ test('make run: the site, both services and the tokens; Ctrl-C ends all of it', 
 	assert.match(first.out, new RegExp(`The example site runs: http://localhost:${port}/\n`), first.log);
 	const web = { host: '127.0.0.1', port };
 	assert.match((await request(web, 'GET', '/')).text, /Sign in/);
+	assert.ok(running(`SITE_DATABASE=${dir}`).length > 0, 'PHP runs');
 	assert.equal((await request(web, 'GET', '/sidewire/sidewire.js')).headers['content-type'], 'text/javascript; charset=utf-8');
 	assert.equal((await request(web, 'GET', '/api/realtime/status')).json.websocket_available, true);
 	// The lines that it prints, as they are.

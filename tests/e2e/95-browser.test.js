@@ -187,6 +187,25 @@ test('offline and back', async (t) => {
 	assert.deepEqual(held.slice(-2), ['meanwhile', 'written offline']);
 });
 
+test('away for longer than events are kept', async (t) => {
+	const { site, browser } = await start(t);
+	const alice = await browser.signIn('Alice');
+	await alice.context().setOffline(true);
+	await hasStatus(alice, 'offline');
+	await site.sql(`INSERT INTO rooms(id, name) VALUES ('cellar', 'Cellar');
+		UPDATE messages SET content = 'another text', type = 'edited' WHERE content LIKE 'It is. Seven%';
+		DELETE FROM messages WHERE content LIKE 'It is shorter%'`);
+	await site.post('lobby', 'bob', 'in the meantime');
+	await site.must('prune', '--keep-rows', '1');
+	assert.equal(await site.sql('SELECT count(*) FROM events'), '1');
+	await alice.context().setOffline(false);
+	await shows(alice, 'in the meantime');
+	await agrees(site, alice);
+	await room(alice, 'Cellar').waitFor();
+	await site.post('lobby', 'bob', 'live again');
+	await shows(alice, 'live again');
+});
+
 test('tokens are renewed before they end; a sign-out is told', async (t) => {
 	// The server warns 60 s before the end: each token is good for some seconds of quiet.
 	const { site, browser } = await start(t, { ttl: 63 });

@@ -70,15 +70,15 @@ export async function run(command, args, options = {}) {
 	return { code: how.code, signal: how.signal, out: p.out, err: p.log + (how.error ?? '') };
 }
 
-// Processes that have the text among their arguments.
+// Processes that have the text among their arguments or in their environment.
 export function running(text) {
-	return fs.readdirSync('/proc').filter((pid) => {
-		if (!/^\d+$/.test(pid) || Number(pid) === process.pid)
-			return false;
+	const has = (pid, file) => {
 		try {
-			return fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(text);
+			return fs.readFileSync(`/proc/${pid}/${file}`, 'utf8').includes(text);
 		} catch {
-			return false;	// it has just ended
+			return false;	// it has just ended, or is not ours to look into
 		}
-	});
+	};
+	return fs.readdirSync('/proc').filter((pid) => /^\d+$/.test(pid) && Number(pid) !== process.pid &&
+		(has(pid, 'cmdline') || has(pid, 'environ')));
 }
