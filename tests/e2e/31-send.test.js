@@ -500,6 +500,31 @@ describe('by POST', { concurrency: 2 }, () => {
 		assert.equal(await rows(site), 6);
 	});
 
+	test('who does not wait for the answer is written all the same', async (t) => {
+		const site = await startSite(t, { ws: false, web: false, conf: ['limit.send_per_s = 0'] });
+		const env = { ...fcgi.get('/api/realtime/send', site.token('carol')), REQUEST_METHOD: 'POST',
+			CONTENT_TYPE: 'application/json' };
+		for (let i = 0; i < 60; i++) {
+			const body = JSON.stringify(message({ key: `k${i}` }));
+			const c = await fcgi.Connection.open(site.pollSocket);
+			// Gone at once, half gone, or patient.
+			c.write(fcgi.request(1, { ...env, CONTENT_LENGTH: body.length }, { keep: i % 3 === 2, body }));
+			if (i % 3 === 2) {
+				assert.equal((await c.answer()).status, 201);
+				assert.equal((await c.ask(fcgi.get('/api/realtime/status'), { keep: true })).status, 200);
+			}
+			if (i % 3 === 1)
+				c.socket.end();
+			else
+				c.close();
+		}
+		await until(async () => await rows(site) === 60, 'all are written');
+		const again = await fcgi.Connection.open(site.pollSocket);
+		const body = JSON.stringify(message({ key: 'k0' }));
+		const answer = await again.ask({ ...env, CONTENT_LENGTH: body.length }, { body });
+		assert.equal(answer.status, 200);
+	});
+
 	test('as plain CGI', async (t) => {
 		const site = await startSite(t, { poll: false, ws: false, web: false });
 		const send = (frame, env) => cgi(site, '/api/realtime/send', 'carol', env, JSON.stringify(frame));
