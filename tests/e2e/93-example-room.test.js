@@ -119,6 +119,21 @@ test('whatever overtakes what, nothing is lost and nothing is twice', () => {
 	}
 });
 
+test('a room that goes on and on is kept short', () => {
+	const room = new Room({ id: 'r', name: 'R' });
+	room.fill({ messages: [], more: false }, room.ask());
+	let most = 0;
+	for (let i = 1; i <= 5000; i++) {
+		room.add({ id: `${i}`, senderId: 'bob', content: '' });
+		room.trim();
+		most = Math.max(most, room.messages.length);
+	}
+	assert.ok(most <= 1000 && room.messages.length >= 500);
+	assert.equal(room.messages.at(-1).id, '5000');
+	assert.equal(room.hasMore, true);
+	assert.equal(Number(room.oldest), 5001 - room.messages.length);
+});
+
 test('one who is blocked is forgotten, one message at a time is found', () => {
 	const room = new Room({ id: 'r', name: 'R' });
 	for (const [id, senderId] of [['a', 'bob'], ['b', 'carol'], ['c', 'bob']])

@@ -336,13 +336,17 @@ live.on('NEW_MESSAGE', ({ payload }) => {
 	if (room === open) {
 		typing.set(payload.senderName, false);
 		const isSeen = isLookedAt();
-		if (!isSeen && payload.senderId !== me.id)
+		if (isSeen)
+			room.trim();
+		else if (payload.senderId !== me.id)
 			room.setUnread(payload.id);
 		log.show(room);
 		if (isSeen)
 			markRead();
-	} else if (payload.senderId !== me.id) {
-		room.setUnread(payload.id);
+	} else {
+		room.trim();
+		if (payload.senderId !== me.id)
+			room.setUnread(payload.id);
 	}
 	drawRooms();
 });
@@ -358,8 +362,9 @@ live.on('MESSAGE_DELETED', ({ payload }) => {
 	drawRooms();
 });
 live.on('TYPING', ({ payload }) => {
-	if (payload.roomId === open?.id && payload.userId !== me.id && !blocked.has(payload.userId))
-		typing.set(people.get(payload.userId)?.name ?? '', payload.on);
+	const name = people.get(payload.userId)?.name;
+	if (name && payload.roomId === open?.id && payload.userId !== me.id && !blocked.has(payload.userId))
+		typing.set(name, payload.on);
 });
 
 live.on('ROOM_CREATED', ({ payload }) => {

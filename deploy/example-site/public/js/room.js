@@ -2,6 +2,7 @@
 // events, in any order; each is held once.
 
 const UNLOADED_MAX = 200;	// messages kept of a room that was not opened yet
+const SHOWN_MAX = 1000;		// of one whose newest are looked at; half of them are kept
 const CHANGES_MAX = 500;	// remembered
 
 export class Room {
@@ -127,6 +128,14 @@ export class Room {
 		const held = new Map(this.messages.map((m) => [m.id, m]));
 		this.messages = [...this.#known(messages.filter((m) => !held.has(m.id)), held, 0), ...this.messages];
 		this.hasMore = more;
+	}
+
+	// Nobody looks at the oldest: history has them.
+	trim() {
+		if (this.messages.length <= SHOWN_MAX)
+			return;
+		this.messages = this.messages.slice(-SHOWN_MAX / 2);
+		this.hasMore = true;
 	}
 
 	// Somebody's messages are not shown any more.
