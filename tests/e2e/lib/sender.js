@@ -119,8 +119,11 @@ export class Sender {
 	}
 
 	#flush() {
-		for (const item of this.turn.left)
+		for (const item of this.turn.left) {
+			if (this.roll(4) === 0)		// nothing answers that
+				this.wire.send({ type: 'typing', payload: { roomId: item.room, on: this.roll(2) === 0 } });
 			this.wire.send(this.#frame(item));
+		}
 		if (this.cutAfter === 0)
 			this.wire.cut({ reset: this.roll(2) === 0 });
 	}

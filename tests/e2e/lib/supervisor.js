@@ -44,7 +44,7 @@ export class Supervisor {
 		const p = get();
 		if (this.roll(4) === 0) {
 			this.ended['while draining']++;
-			p.kill('SIGTERM');
+			p.kill(name === 'ws-sidecar' && this.roll(2) === 0 ? 'SIGUSR1' : 'SIGTERM');
 			await Promise.race([p.ended, new Promise((r) => setTimeout(r, this.roll(60)))]);
 		}
 		await p.stop('SIGKILL');
