@@ -300,6 +300,7 @@ handler_check_user(struct handler *h, const struct auth_claims *claims,
 		if (rc < 0)
 			return rc;
 	}
+	h->looked_pos = head;
 	/* A revocation may have been lifted since, which is not in the log. */
 	if (head != 0 && seen->id != NULL &&
 	    strcmp(seen->id, claims->user_id) == 0 &&

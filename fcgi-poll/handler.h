@@ -32,6 +32,8 @@ struct handler {
 	struct store		*st;		/* NULL: gone; handler_store() opens it */
 	unsigned		 generation;	/* of st, see struct app */
 	struct seen_user	*seen;
+	int64_t			 looked_pos;	/* by handler_check_user(): the head when the
+						 * user was as it found him; 0: not known */
 };
 
 /* Opens the keys and the database; why as auth_open() and store_open(). */

@@ -37,7 +37,8 @@ struct hold {
 	STAILQ_ENTRY(hold)	 queue;		/* from the worker; then: to be looked at */
 	struct conn		*conn;		/* NULL for a notice */
 	int64_t			 cursor;	/* where the client is */
-	int64_t			 pos;		/* where the worker read up to */
+	int64_t			 pos;		/* where the worker read up to, */
+	int64_t			 looked_pos;	/* after it had looked up the user here */
 	int64_t			 deadline_mono_ms;
 	int64_t			 issued_at_s;	/* of its token (auth.h) */
 	uint64_t		 seq;		/* of the request */

@@ -444,7 +444,7 @@ is_ended(struct park *p, const struct hold *hold)
 {
 	struct store *st = tail_store(p->tail);
 
-	if (st == NULL || hold->pos >= p->ended[ended_at(hold->user_id)])
+	if (st == NULL || hold->looked_pos >= p->ended[ended_at(hold->user_id)])
 		return 0;
 	return site_has_user(st, hold->user_id) == 0 ||
 	    revocation_check(st, hold->user_id, hold->issued_at_s) == 1;

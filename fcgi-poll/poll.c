@@ -303,6 +303,7 @@ hold(struct polling *p)
 	stats_add(app->shm, STATS_polls_held, 1);
 	hold->cursor = p->cursor;
 	hold->pos = p->end.pos;
+	hold->looked_pos = p->h->looked_pos;
 	hold->issued_at_s = p->claims.issued_at_s;
 	hold->deadline_mono_ms = clock_mono_ms() + wait_ms;
 	hold->generation = p->h->generation;

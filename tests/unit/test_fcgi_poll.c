@@ -280,6 +280,7 @@ enter(struct world *w, const char *user, const char *client, int i,
 	assert_int_equal(hold_new(user, client, NULL, NULL, 0, &hold), 0);
 	hold->conn = &conns[i];
 	hold->cursor = hold->pos = park_head(w->app.park);
+	hold->looked_pos = hold->pos;
 	hold->deadline_mono_ms = clock_mono_ms() + wait_ms;
 	hold->limit = 100;
 	hold->seq = (uint64_t)i;
@@ -336,15 +337,17 @@ say(struct world *w, const char *room, const char *id)
 	testdb_site(&w->db, sql);
 }
 
-/* A hold of a's from before pos, by a token of that second. */
+/* A hold of a's, looked up at one position and read up to another, by a token of that second. */
 static void
-enter_late(struct world *w, int i, int64_t pos, int64_t issued_at_s)
+enter_late(struct world *w, int i, int64_t looked_pos, int64_t pos,
+    int64_t issued_at_s)
 {
 	struct hold *hold;
 
 	assert_int_equal(hold_new("a", NULL, NULL, NULL, 0, &hold), 0);
 	hold->conn = &conns[i];
 	hold->cursor = hold->pos = pos;
+	hold->looked_pos = looked_pos;
 	hold->issued_at_s = issued_at_s;
 	hold->deadline_mono_ms = clock_mono_ms() + 20000;
 	hold->limit = 100;
@@ -363,16 +366,20 @@ test_hold_overtaken(void **state)
 	assert_int_equal(revocation_set(w->db.st, "a", 1000, &pos), 0);
 	run_to_head(w);
 	(void)enter(w, "b", NULL, 1, 20000);
-	enter_late(w, 2, before, 1001);
+	enter_late(w, 2, before, before, 1001);
 	assert_int_equal(w->answers, 0);
-	enter_late(w, 3, before, 1000);
+	enter_late(w, 3, before, before, 1000);
 	assert_int_equal(w->answers, 1);
 	assert_ptr_equal(w->conn, &conns[3]);
 	assert_int_equal(w->status, 401);
 	assert_non_null(strstr(w->body, "\"revoked\""));
+	/* The same where the log was read when he had been revoked already. */
+	enter_late(w, 3, before, pos, 1000);
+	assert_int_equal(w->answers, 2);
+	assert_int_equal(w->status, 401);
 	/* Revoked again, the one with the newer token ends as well. */
 	assert_int_equal(revocation_set(w->db.st, "a", 2000, &pos), 0);
-	run_until(w, 2);
+	run_until(w, 3);
 	assert_ptr_equal(w->conn, &conns[2]);
 	assert_int_equal(w->status, 401);
 	assert_int_equal(park_held(w->app.park), 1);
