@@ -69,6 +69,7 @@ int
 conn_read(struct conn *c, struct request *ret)
 {
 	const struct timeval tv = { .tv_sec = CONN_READ_S };
+	int rc;
 
 	if (c->plain_len > 0)
 		return request_read_plain(&c->wire, c->plain_len, ret);
@@ -81,7 +82,11 @@ conn_read(struct conn *c, struct request *ret)
 		    sizeof(tv));
 		c->is_timed = 1;
 	}
-	return request_read(&c->wire, route_takes_body, ret);
+	rc = request_read(&c->wire, route_takes_body, ret);
+	/* A long body has a time-out of its own, which stays. */
+	if (rc == 0 && ret->announced > REQUEST_LONG_BODY)
+		c->is_timed = 0;
+	return rc;
 }
 
 int

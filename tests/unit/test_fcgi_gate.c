@@ -198,6 +198,66 @@ test_part(void **state)
 	close_world(&w);
 }
 
+/* POST /p with a body of BODY bytes, which nobody wants. */
+#define BODY	20000
+static void
+post(int fd)
+{
+	static const char params[] =
+	    "\x0e\x04REQUEST_METHODPOST\x0b\x02REQUEST_URI/p"
+	    "\x0e\x05""CONTENT_LENGTH20000";
+	const size_t len = sizeof(params) - 1;
+	static char p[BODY + 256];
+	char *at = p;
+
+	memcpy(at, "\1\1\0\1\0\10\0\0\0\1\1\0\0\0\0\0", 16);
+	memcpy(at + 16, "\1\4\0\1\0\0\0\0", 8);
+	at[21] = (char)len;
+	memcpy(at + 24, params, len);
+	at += 24 + len;
+	memcpy(at, "\1\4\0\1\0\0\0\0\1\5\0\1\0\0\0\0", 16);
+	at[12] = (char)(BODY >> 8);
+	at[13] = (char)(BODY & 0xff);
+	at += 16 + BODY;
+	memcpy(at, "\1\5\0\1\0\0\0\0", 8);
+	at += 8;
+	assert_int_equal(write(fd, p, (size_t)(at - p)), at - p);
+}
+
+/* A long body is waited for less long, and only that body. */
+static void
+test_patience(void **state)
+{
+	struct timeval tv = { .tv_sec = 0 };
+	socklen_t size = sizeof(tv);
+	struct request req;
+	struct world w;
+	struct conn *c;
+	char p[128];
+	size_t len = print_request(p, 1);
+	int fd;
+
+	(void)state;
+	open_world(&w);
+	fd = dial(&w);
+	post(fd);
+	c = take(&w);
+	assert_true(c->wire.is_kept);
+	gate_put(w.gate, c);
+	assert_int_equal(write(fd, p, len - 1), (ssize_t)len - 1);
+	c = gate_take(w.gate);
+	assert_false(c->is_whole);
+	assert_int_equal(write(fd, p + len - 1, 1), 1);
+	assert_int_equal(conn_read(c, &req), 0);
+	request_release(&req);
+	assert_int_equal(getsockopt(c->wire.fd, SOL_SOCKET, SO_RCVTIMEO, &tv,
+	    &size), 0);
+	assert_int_equal(tv.tv_sec, CONN_READ_S);
+	gate_drop(w.gate, c);
+	(void)close(fd);
+	close_world(&w);
+}
+
 static void
 test_silent(void **state)
 {
@@ -412,6 +472,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_kept),
 		cmocka_unit_test(test_part),
+		cmocka_unit_test(test_patience),
 		cmocka_unit_test(test_silent),
 		cmocka_unit_test(test_no_descriptors),
 		cmocka_unit_test(test_drain),
