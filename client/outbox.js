@@ -106,6 +106,8 @@ export class Outbox {
 				this.#on.sent(ack);
 			});
 		} catch (error) {
+			if (this.#isClosed)
+				return;
 			if (error.isPassing)
 				await this.#pause(this.#backoff.next(error.retryAfterMs), error.retryAfterMs > 0);
 			else

@@ -39,7 +39,9 @@ class Connection {
 	#status = 'offline';
 	#typing = new Map();		// room -> when it was told
 	#isClosed = false;
-	#started;
+	#started;			// or ended before
+	#tellEnded;
+	#startTimer;
 
 	constructor({ url, wsUrl, token, getToken, rooms = null, cursor = '', share = true, env }) {
 		const around = surroundings(env);
@@ -51,7 +53,7 @@ class Connection {
 			sendUrl: `${base}/api/realtime/send`,
 			wsUrl: wsUrl === undefined ? `${base}/ws`.replace(/^http/, 'ws') : wsUrl,
 			rooms: checkRooms(rooms),
-			token: new Token(token, getToken),
+			token: new Token(token, getToken, (error) => this.#report(error)),
 			isHidden: () => !this.#isVisible() && !this.#leader?.hasVisible,
 			report: (problem) => this.#report(problem instanceof Error ? problem : new SidewireError(problem)),
 		};
@@ -70,7 +72,8 @@ class Connection {
 			socket: this.#link.socket,
 			tab: this.#follower?.status === 'websocket' ? this.#follower : null,
 		}));
-		this.#started = this.#start();
+		const ended = new Promise((resolve) => { this.#tellEnded = resolve; });
+		this.#started = Promise.race([this.#start(), ended]);
 	}
 
 	get status() { return this.#status; }
@@ -141,18 +144,17 @@ class Connection {
 		const { env, token } = this.#ctx;
 		const backoff = new Backoff(env, 30000);
 		// Handlers that are set after connect() returned miss nothing.
-		await new Promise((resolve) => { env.clock.setTimeout(resolve, 0); });
+		await this.#pause(0);
 		while (!this.#isClosed) {
 			try {
 				this.#user = userOf(await token.get());
 				break;
 			} catch (error) {
-				if (error?.isFinal) {
+				if (error.isFinal) {
 					this.#over(error);
 					return;
 				}
-				this.#ctx.report(error);
-				await new Promise((resolve) => { env.clock.setTimeout(resolve, backoff.next(error?.retryAfterMs)); });
+				await this.#pause(backoff.next(error.retryAfterMs));
 			}
 		}
 		if (this.#isClosed)
@@ -164,6 +166,11 @@ class Connection {
 		this.#listen();
 		this.#join();
 		this.#outbox.wake();
+	}
+
+	// Goes on for ever where the connection is closed meanwhile.
+	#pause(ms) {
+		return new Promise((resolve) => { this.#startTimer = this.#ctx.env.clock.setTimeout(resolve, ms); });
 	}
 
 	// --- tabs ---
@@ -325,6 +332,8 @@ class Connection {
 
 	#end() {
 		this.#isClosed = true;
+		this.#ctx.env.clock.clearTimeout(this.#startTimer);
+		this.#tellEnded();
 		this.#listeners.forEach((remove) => remove());
 		this.#leave();
 		this.#poller.stop();

@@ -23,13 +23,15 @@ const ending = (code, detail) => Object.assign(new SidewireError({ code, status:
 
 export class Token {
 	#getToken;
+	#report;
 	#value;
 	#user;			// whose; unknown before the first
 	#refused = null;	// the last one that a server did not take
 	#isLast = false;	// the one in use, or the next, came after a refusal
 	#asking = null;
 
-	constructor(token, getToken) {
+	// report(error): what getToken threw.
+	constructor(token, getToken, report) {
 		if (token !== undefined && typeof token !== 'string')
 			throw new TypeError('token must be a string');
 		if (!token && typeof getToken !== 'function')
@@ -37,10 +39,11 @@ export class Token {
 		this.#value = token ?? '';
 		this.#user = token ? userOf(token) : undefined;
 		this.#getToken = getToken;
+		this.#report = report;
 	}
 
 	// The token to use.  Rejects when there is none: a SidewireError with isFinal when
-	// there will be none, and what getToken rejected with when it may work later.
+	// there will be none, one that is passing when getToken failed.
 	async get() {
 		return this.#value || this.#ask();
 	}
@@ -73,8 +76,19 @@ export class Token {
 		return this.#asking;
 	}
 
+	// What getToken throws is the site's: its properties are not those of our errors.
+	async #call() {
+		try {
+			return this.#getToken ? await this.#getToken() : null;
+		} catch (error) {
+			const failure = new SidewireError({ detail: String(error?.message ?? error), retryAfterMs: error?.retryAfterMs }, error);
+			this.#report(error instanceof Error ? error : failure);
+			throw failure;
+		}
+	}
+
 	async #fetch() {
-		const token = this.#getToken ? await this.#getToken() : null;
+		const token = await this.#call();
 		if (typeof token !== 'string' || token === '')
 			throw ending('missing_token', 'There is no token.');
 		if (token === this.#refused)

@@ -91,6 +91,24 @@ test('getToken: nothing ends it, a failure is tried again', async (t) => {
 	assert.deepEqual(other.ends, []);
 });
 
+test('getToken: whatever it throws is told, and is no word of the server', async (t) => {
+	for (const failure of [Object.assign(new Error('HTTP 401'), { status: 401 }), { status: 403, isOurs: true }, null, 'away']) {
+		const w = world(t), { server } = w;
+		let asked = 0;
+		const tab = w.tab().connect({ token: undefined, getToken: async () => {
+			if (++asked === 1 || asked > 500)
+				return asked === 1 ? tokenOf('alice') : null;
+			throw failure;
+		} });
+		await w.until(() => tab.live.status === 'websocket', 'websocket');
+		server.refused.add(tokenOf('alice'));
+		[...server.sockets].forEach((s) => s.close(1008, 'Token expired'));
+		await w.pass(60000);
+		assert.ok(asked > 3 && asked < 60, `asked ${asked} times`);
+		assert.deepEqual([tab.ends.length, tab.errors.length], [0, asked - 1]);
+	}
+});
+
 test('both ways refused at once ask for one token; a POST that is refused too', async (t) => {
 	const w = world(t), { server } = w, k = tokens();
 	server.refused.add(tokenOf('alice', 1));

@@ -215,6 +215,23 @@ test('close: no more events, a bye on each way that was used, nothing left behin
 	}
 });
 
+test('close while nothing works, or no token comes: nothing left behind', async (t) => {
+	for (const getToken of [() => Promise.reject(new Error('away')), () => new Promise(() => {}), undefined]) {
+		const w = world(t), { server } = w;
+		server.http = server.ws = 'hang';
+		const tab = w.tab().connect(getToken ? { token: undefined, getToken } : {});
+		const sent = assert.rejects(tab.live.send({ roomId: 'lobby', content: 'x' }), { code: 'closed' });
+		await w.pass(20000);
+		if (!getToken)
+			server.http = { status: 503, body: {}, headers: { 'Retry-After': '200' } };
+		await w.pass(11000);
+		tab.live.close();
+		await sent;
+		await w.pass(15000);
+		assert.ok(w.clock.isEmpty, 'no timer');
+	}
+});
+
 test('url: a site below a path; the socket elsewhere', async (t) => {
 	const w = world(t), { server } = w;
 	w.tab().connect({ url: 'http://other.example/forum/', wsUrl: 'wss://live.example/ws', token: tokenOf('bob'), rooms: ['a b', 'c'] });
