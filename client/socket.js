@@ -26,7 +26,7 @@ export class Socket {
 	#timer;
 	#heardAt;
 	#pingedAt = null;
-	#asked = new Map();	// key of a frame -> { resolve, reject }
+	#asked = new Map();	// key of a frame -> { frame, resolve, reject }
 	isOpen = false;		// the handshake was done
 	isHeard = false;	// a frame came
 	isUseful = false;	// what was missed has come
@@ -200,12 +200,21 @@ export class Socket {
 	// the socket ends before.
 	ask(frame) {
 		return new Promise((resolve, reject) => {
-			this.#asked.set(frame.payload.key, { resolve, reject });
+			this.#asked.set(frame.payload.key, { frame, resolve, reject });
 			this.#write(frame);
 		});
 	}
 
 	close() { this.#end({ code: 0, reason: '' }); }
+
+	// Nobody answers any more.  1009 is for the longest frame; the others are only lost.
+	#forget(how) {
+		const size = ({ frame }) => new TextEncoder().encode(JSON.stringify(frame)).length;
+		const asked = [...this.#asked.values()];
+		if (how.code === 1009)
+			asked.sort((a, b) => size(b) - size(a));
+		asked.forEach(({ reject }, i) => reject(how.code === 1009 && i > 0 ? { ...how, code: 1006 } : how));
+	}
 
 	#end(how) {
 		if (this.#stream === null)
@@ -220,8 +229,7 @@ export class Socket {
 		// What came before the end is good; what a stale stream holds is dropped already.
 		stream.end();
 		this.isUseful = false;
-		for (const { reject } of this.#asked.values())
-			reject(how);
+		this.#forget(how);
 		this.#on.closed({ ...how, wasUseful, token: this.#token });
 	}
 }

@@ -261,6 +261,22 @@ test('a follower sends through the leader, each gets its own ack; typing too', a
 	assert.equal(contents(server).filter((c) => c === 'late').length, 1);
 });
 
+test('1009: the longest of what was asked for is too long, the others are sent again', async (t) => {
+	const w = world(t, { tabs: true }), { server } = w;
+	const [a, b, c] = await open(w, 3);
+	server.judge = ({ content }) => content.length > 100 && void [...server.sockets].forEach((s) => s.close(1009, ''));
+	server.isAckLost = true;
+	const long = assert.rejects(b.live.send({ roomId: 'lobby', content: '\u6f22'.repeat(101) }), { code: 'too_large' });
+	const others = [a, c].map((tab) => tab.live.send({ roomId: 'lobby', content: 'x'.repeat(100) }));
+	await w.pass(100);
+	server.isAckLost = false;
+	await w.pass(20000);
+	await long;
+	await Promise.all(others);
+	assert.equal(contents(server).filter((c) => c.startsWith('x')).length, 2);
+	assert.deepEqual([...a.unsent, ...c.unsent], []);
+});
+
 test('without sockets the leader polls and the others do not; a follower posts by itself', async (t) => {
 	const w = world(t, { tabs: true }), { server } = w;
 	server.ws = 'refused';
