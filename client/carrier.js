@@ -5,6 +5,10 @@ import { SidewireError, problemOf } from './problem.js';
 
 const LATE_MS = 15000;		// an answer that takes longer is asked for again
 
+// Whether a problem is the server's word on the frame, or as good: not that of a portal, or
+// of a web server without the service behind it, which may let the same through later.
+const isWord = ({ isOurs, isPassing, status }) => isOurs || isPassing || status === 401 || status === 413;
+
 export class Carrier {
 	#ctx;
 	#ways;
@@ -68,7 +72,7 @@ export class Carrier {
 				}
 				const problem = await problemOf(response, env.clock.now());
 				if (problem.status !== 401 || isLast || !token.refuse(bearer))
-					throw problem;
+					throw isWord(problem) ? problem : new SidewireError({ detail: problem.message });
 			} catch (error) {
 				throw error instanceof SidewireError ? error : new SidewireError({ detail: String(error?.message ?? error) });
 			} finally {

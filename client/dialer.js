@@ -58,9 +58,13 @@ export class Dialer {
 
 	// Milliseconds for which no socket is worth trying.
 	get #blockedMs() {
-		const until = Number(this.#ctx.env.storage.getItem(this.#blockedName) ?? 0);
-		const left = until - this.#ctx.env.clock.now();
-		return left > 0 && left <= BLOCKED_MS ? left : 0;
+		const { storage, clock } = this.#ctx.env;
+		try {
+			const left = Number(storage.getItem(this.#blockedName) ?? 0) - clock.now();
+			return left > 0 && left <= BLOCKED_MS ? left : 0;
+		} catch {
+			return 0;
+		}
 	}
 
 	#block() {
@@ -68,7 +72,7 @@ export class Dialer {
 		try {
 			this.#ctx.env.storage.setItem(this.#blockedName, String(this.#ctx.env.clock.now() + BLOCKED_MS));
 		} catch {
-			// A full storage: it is tried sooner.
+			// A full storage, or none: it is tried sooner.
 		}
 	}
 

@@ -217,6 +217,33 @@ test('1009 on a socket: the message is too long, and is not sent again', async (
 	assert.equal(tab.live.status, 'websocket');
 });
 
+test('a stranger that answers for the server refuses nothing for good', async (t) => {
+	const w = world(t), { server } = w, tab = w.tab();
+	await onWay(w, tab, 'polling');
+	for (const status of [403, 404, 405]) {
+		server.http = { status, body: '<h1>Sign in to the hotel</h1>' };
+		void tab.live.send({ ...hello, content: String(status) });
+		await w.pass(20000);
+		assert.equal(tab.live.pending.length, 1);
+		server.http = 'up';
+		await w.pass(20000);
+	}
+	assert.deepEqual(messages(server), ['403', '404', '405']);
+	assert.deepEqual(tab.unsent, []);
+	server.http = { status: 413, body: 'Request Entity Too Large' };
+	await Promise.all([assert.rejects(tab.live.send(hello), { status: 413 }), w.pass(1000)]);
+});
+
+test('a storage that cannot be read does no harm', async (t) => {
+	const w = world(t), deny = () => { throw new Error('SecurityError'); };
+	const tab = w.tab({ getItem: deny, setItem: deny, removeItem: deny }).connect();
+	void tab.live.send(hello);
+	await w.until(() => tab.live.status === 'websocket', 'websocket');
+	w.server.cut();
+	await w.pass(20000);
+	assert.deepEqual([tab.live.status, tab.sent.length], ['websocket', 1]);
+});
+
 test('a message written before the page is connected is sent', async (t) => {
 	const w = world(t), { server } = w, tab = w.tab().connect();
 	void tab.live.send(hello);
