@@ -139,8 +139,7 @@ on_subscribe(struct session *s, const struct frame *f)
 		session_fail(s, rc);
 		return;
 	}
-	s->needs_sync = 1;
-	s->sync_pos = 0;
+	s->needs_sync = 1;		/* not before sync_pos, all the same */
 	session_want(s);
 }
 

@@ -335,6 +335,9 @@ test_sync_behind_the_log(void **state)
 	assert_string_equal(hear(&w, &f), "");
 	pass(&w, 60);
 	assert_string_equal(hear(&w, &f), "");
+	/* Nor because of another wish: one sync answers both. */
+	say(&f, "{\"type\":\"subscribe\",\"payload\":{\"rooms\":null}}");
+	assert_string_equal(hear(&w, &f), "");
 	feed(&w);
 	text = hear(&w, &f);
 	assert_int_equal(count(text, "\n"), 2);
