@@ -37,6 +37,7 @@ programs: $(PROGRAMS:%=$B/bin/%)
 
 $B/bin/fcgi-poll: LDLIBS = -lfcgi
 $B/bin/ws-sidecar: LDLIBS = -lwebsockets -lev
+$B/bin/sidewire: LDLIBS = -lm
 $B/bin/fcgi-poll: $(call objs,fcgi-poll)
 $B/bin/ws-sidecar: $(call objs,ws-sidecar)
 $B/bin/sidewire: $(call objs,sidewire)
@@ -70,6 +71,10 @@ $B/unit/test_ws_%: $B/tests/unit/test_ws_%.o $(filter-out %/main.o %/server.o %/
 	@mkdir -p $(@D)
 	$(if $(say),$(say) LINK $@)
 	$(Q)$(build) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS)
+$B/unit/test_sidewire_%: $B/tests/unit/test_sidewire_%.o $(filter-out %/main.o,$(call objs,sidewire)) $B/libsidewire.a
+	@mkdir -p $(@D)
+	$(if $(say),$(say) LINK $@)
+	$(Q)$(build) $(LDFLAGS) -o $@ $^ -lcmocka -lm $(LIBS)
 $B/unit/test_%: $B/tests/unit/test_%.o $B/libsidewire.a
 	@mkdir -p $(@D)
 	$(if $(say),$(say) LINK $@)

@@ -734,3 +734,25 @@ shm_processes(struct shm *shm, enum shm_kind kind)
 	}
 	return n;
 }
+
+void
+shm_each_process(struct shm *shm, shm_process_fn *fn, void *arg)
+{
+	struct shm_process process;
+	struct slot *slot;
+	uint64_t who;
+	int i;
+
+	(void)shm_reap(shm);
+	for (i = 0; i < SHM_PROCESSES; i++) {
+		slot = &shm->map->slot[i];
+		who = atomic_load(&slot->owner);
+		if (who == 0 || who & REAPING || !is_alive(who))
+			continue;
+		process.pid = (pid_t)(who & PID_MASK);
+		process.kind = (enum shm_kind)(who >> KIND_SHIFT & 1);
+		process.connections = atomic_load(&slot->count[CONNECTIONS]);
+		process.held = atomic_load(&slot->count[HELD]);
+		fn(&process, arg);
+	}
+}

@@ -12,6 +12,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "attr.h"
 
@@ -66,5 +67,14 @@ _Atomic uint64_t *shm_counter(struct shm *shm, int index);
 
 /* Living processes by kind, for metrics. */
 int	 shm_processes(struct shm *shm, enum shm_kind kind);
+
+/* One living process and what it counts. */
+struct shm_process {
+	pid_t		pid;
+	enum shm_kind	kind;
+	int		connections, held;
+};
+typedef void shm_process_fn(const struct shm_process *process, void *arg);
+void	 shm_each_process(struct shm *shm, shm_process_fn *fn, void *arg);
 
 #endif

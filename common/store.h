@@ -92,6 +92,8 @@ uint64_t store_steps(const struct store *st);
 int	 store_data_version(struct store *st, int64_t *ret) ATTR_MUST_CHECK;
 /* Grows with each change of any table's definition (PRAGMA schema_version). */
 int	 store_schema_version(struct store *st, int64_t *ret) ATTR_MUST_CHECK;
+/* Whether readers and writers do not wait for each other: 0, too, where it is not known. */
+int	 store_is_wal(struct store *st);
 /* The real path of the database file; borrowed until store_close(). */
 const char *store_path(const struct store *st);
 /* Device and inode of the file that st has open (not of what is at the path now). */

@@ -15,6 +15,24 @@
 
 #define INDEX_PAGE	32768	/* bytes that SQLite maps at once */
 
+int
+store_is_wal(struct store *st)
+{
+	sqlite3_stmt *stmt;
+	const char *mode;
+	int rc, is = 0;
+
+	stmt = store_stmt(st, SQL_JOURNAL_MODE, &rc);
+	if (stmt == NULL)
+		return 0;
+	if (store_step(st, stmt) == 1) {
+		mode = (const char *)sqlite3_column_text(stmt, 0);
+		is = mode != NULL && strcmp(mode, "wal") == 0;
+	}
+	store_done(stmt);
+	return is;
+}
+
 /* NULL: there is none (another journal mode, or nothing was read as yet). */
 static const uint32_t *
 find_index(struct store *st)

@@ -10,7 +10,7 @@ set -eu
 wanted() {
 	case $1 in
 	build)	echo gcc libc6-dev libfcgi-dev libwebsockets-dev libev-dev \
-		    libjson-c-dev libjwt-dev libsqlite3-dev ;;
+		    libjson-c-dev libjwt-dev libsqlite3-dev libcurl4-openssl-dev ;;
 	run)	echo libwebsockets-evlib-ev lighttpd php-cgi php-sqlite3 curl \
 		    sqlite3 python3 python3-websockets ;;
 	test)	echo libcmocka-dev apache2 libapache2-mod-fcgid nginx-light spawn-fcgi \

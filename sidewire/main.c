@@ -26,6 +26,26 @@ static const struct command commands[] = {
 	    "Reads the configuration, the key, the shared directory, the database with\n"
 	    "its schema and integrity; one line each.  Exit 1 if one is wrong.\n",
 	    cmd_check },
+	{ "doctor", "[--account NAME] [--json]\nURL [--user USER] [--wait SECONDS] "
+	    "[--log FILE] [--ca FILE] [--account NAME] [--json]",
+	    "look over the machine, and the way from outside",
+	    "One line for each check: ok, warn, fail or skip, what was seen, and what to\n"
+	    "do.  Without URL it looks at keys, files, who shares them, schema, clock,\n"
+	    "versions and limits; with the site's URL also at the way from outside.\n"
+	    "Exit 0 if there was no warning and no failure, else 1.\n"
+	    "\n"
+	    "  --user USER     hold a poll and a socket as this user of the site, who is\n"
+	    "                  shown online for it and gets one event SIDEWIRE_DOCTOR\n"
+	    "  --wait SECONDS  longest hold and silence to try (10; 0: none)\n"
+	    "  --log FILE      a log of the web server, to look for tokens in; may be\n"
+	    "                  repeated, or a pattern (Debian's usual places)\n"
+	    "  --account NAME  an account of the system that uses the database, the\n"
+	    "                  site's say; may be repeated\n"
+	    "  --ca FILE       certificates to trust, instead of the system's\n"
+	    "  --json          {\"checks\":[...],\"ok\":...}\n"
+	    "\n"
+	    "  sidewire doctor https://example.org --user alice --account www-data\n",
+	    cmd_doctor },
 	{ "token", "USER [--ttl SECONDS] [--scope WORDS] [--any] [--json]",
 	    "sign a token for a user",
 	    "Prints a JWT with the configured key, algorithm, issuer and audience.\n"

@@ -42,6 +42,7 @@
 #include "peer.h"
 #include "query.h"
 #include "server.h"
+#include "stats.h"
 #include "upgrade.h"
 
 #define HEADER_MAX	16384	/* of one request: a token may have 8 KiB */
@@ -303,8 +304,10 @@ on_confirm_upgrade(struct server *srv, struct lws *wsi)
 	int rc;
 
 	if (header(wsi, WSI_TOKEN_UPGRADE, upgrade, sizeof(upgrade)) == NULL ||
-	    !upgrade_is_websocket(upgrade))
+	    !upgrade_is_websocket(upgrade)) {
+		stats_add(srv->health->shm, STATS_ws_upgrades_refused, 1);
 		return -1;
+	}
 	if (!is_path(wsi, srv->conf->ws_path))
 		return refuse_upgrade(wsi, PROBLEM_NOT_FOUND, NULL);
 	if (header(wsi, WSI_TOKEN_VERSION, version, sizeof(version)) == NULL ||

@@ -53,6 +53,7 @@ rules() {
 	only 'sqlite3\.h' common/store_impl.h common/store.c common/schema.c \
 	    $(git ls-files 'bench/ceilings/*.c' 'bench/writer/*.c')
 	only 'jwt\.h' common/auth.c
+	only 'curl/curl\.h' sidewire/visit.c
 	only 'libwebsockets\.h' $(git ls-files 'ws-sidecar/*.c' 'bench/ceilings/*.c')
 	only 'fcgiapp\.h' $(git ls-files 'fcgi-poll/*.c' 'bench/ceilings/*.c')
 	grep -nHE 'include "store_impl\.h"' $(git ls-files '*.h') | breach "store_impl.h in a header"
