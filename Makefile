@@ -109,7 +109,8 @@ e2e: programs tests/node_modules
 	TEST_BIN=$(abspath $B/bin) node --test $(E2E_FLAGS) $(sort $(wildcard tests/e2e/*.test.js))
 
 # The promise at its full size (tests/e2e/61-chaos.test.js has what can be set).
-chaos: programs tests/node_modules
+chaos: packages-build-run-test tests/node_modules
+	@$(MAKE) --no-print-directory -j$(JOBS) programs
 	CHAOS_MESSAGES=$${CHAOS_MESSAGES:-20000} CHAOS_KILLS=$${CHAOS_KILLS:-300} \
 	    TEST_BIN=$(abspath $B/bin) node --test tests/e2e/61-chaos.test.js
 

@@ -243,6 +243,10 @@ test('everyone has everything once and in order, whatever ends', async (t) => {
 	for (const r of chaos.roamers)
 		checked += checkExact(r, log, (one, item) => chaos.maySee(one, item));
 	t.diagnostic(`${checked} deliveries checked`);
+	assert.ok(checked > 0);
+	if (KILLS >= 4)		// they take turns
+		for (const name of ['ws-sidecar', 'fcgi-poll', 'lighttpd', 'writer'])
+			assert.ok(supervisor.ended[name] > 0, `${name} was killed`);
 });
 
 test('who is removed gets nothing of what comes then, and nobody anything twice', async (t) => {

@@ -59,7 +59,6 @@ const LANGUAGES = {
 	python: { command: '/usr/bin/python3', source: PYTHON, print: (what) => `${JSON.stringify(what)}\n` },
 	shell: { command: 'sqlite3', print: forShell },
 };
-export const languages = Object.keys(LANGUAGES);
 
 export class Foreign {
 	constructor(site, ledger, { name, user, roll, language }) {
@@ -67,7 +66,6 @@ export class Foreign {
 		this.kind = language;
 		this.atOnce = 20;
 		this.n = 0;
-		this.tries = 0;
 	}
 
 	#start() {
@@ -105,9 +103,8 @@ export class Foreign {
 
 	async commit(items) {
 		const rows = items.map((item) => [item.name, item.room, item.sender, item.content]);
-		do
-			this.tries++;
-		while (!await this.#do(rows, this.roll(8) === 0) && !this.ledger.isStopped);
+		while (!await this.#do(rows, this.roll(8) === 0) && !this.ledger.isStopped)
+			;	// it was killed
 		for (const item of items)
 			this.ledger.ack(item);
 	}

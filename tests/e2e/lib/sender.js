@@ -17,7 +17,6 @@ const WAYS = {
 	// Without a key nothing is remembered, so this one never repeats.
 	keyless: ['direct', 'post'],
 };
-export const kinds = Object.keys(WAYS);
 
 const pause = (ms) => new Promise((r) => setTimeout(r, ms));
 

@@ -17,8 +17,6 @@ export class Supervisor {
 		};
 	}
 
-	get kills() { return Object.values(this.ended).slice(0, 4).reduce((a, b) => a + b); }
-
 	// By turns, in an order of chance.
 	#next() {
 		if (this.turns.length === 0)

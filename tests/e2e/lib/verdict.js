@@ -47,7 +47,6 @@ export async function checkWrites(site, ledger, log, writers) {
 		const all = w.items.map((item) => place.get(item));
 		all.forEach((e, i) => assert.ok(i === 0 || e.at > all[i - 1].at, `${e.item.name} is before ${all[i - 1]?.item.name}`));
 	}
-	return place;
 }
 
 // The first place where a list is not what it must be, told with what its client did there.
