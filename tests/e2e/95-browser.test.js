@@ -140,6 +140,17 @@ test('tabs share one connection, and take it over', async (t) => {
 	await write(second, 'from the second tab');
 	await write(first, 'from the first tab');
 	await Promise.all([agrees(site, first), agrees(site, second)]);
+	// What one switches and reads is switched and read in all.
+	await third.click('.switch');
+	await Promise.all([first, second, third].map((page) => hasStatus(page, 'polling')));
+	await until(() => first.locator('#polling').isChecked(), 'the switch is set there too');
+	await third.click('.switch');
+	await Promise.all([first, second, third].map((page) => hasStatus(page, 'websocket')));
+	assert.equal(await badge(first, 'Backstage').count(), 1);
+	await room(third, 'Backstage').click();
+	await badge(first, 'Backstage').waitFor({ state: 'detached' });
+	assert.deepEqual([second, third].map((page) => page.sockets), [0, 0]);
+
 	const writer = startWriter(site);
 	await until(() => writer.count >= 3, 'the third writes');
 	await first.close();

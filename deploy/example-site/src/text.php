@@ -52,7 +52,7 @@ const STRINGS = [
 	'room_gone' => ['“{room}” was removed.', '「{room}」已被移除。'],
 
 	'people' => ['People', '成員與訪客'],
-	'online' => ['Online', '在線上'],
+	'online' => ['Online', '線上'],
 	'offline' => ['Offline', '離線'],
 	'you' => ['you', '你'],
 	'profile' => ['Your profile', '個人檔案'],

@@ -28,10 +28,25 @@ const live = connect({
 	},
 });
 
+// --- the other tabs of this user ---
+
+const tabs = 'BroadcastChannel' in window ? new BroadcastChannel(`site:${me.id}`) : null;
+tabs?.addEventListener('message', ({ data }) => {
+	if ('isPollingOnly' in data)
+		line.isPollingOnly = data.isPollingOnly;
+	rooms.get(data.read)?.read();
+	drawRooms();
+});
+
 // --- the parts ---
 
 const roomList = new RoomList(), peopleList = new PeopleList(), typing = new Typing(), drawers = new Drawers();
-const line = new Line({ use: (isPollingOnly) => live.use(isPollingOnly ? 'polling' : 'both') });
+const line = new Line({
+	use: (isPollingOnly) => {
+		live.use(isPollingOnly ? 'polling' : 'both');
+		tabs?.postMessage({ isPollingOnly });
+	},
+});
 const log = new Log(me, {
 	older: async () => {
 		const room = open;
@@ -219,12 +234,6 @@ $('.join').addEventListener('submit', async (event) => {
 // --- reading ---
 
 const isLookedAt = () => document.visibilityState === 'visible' && log.isAtEnd;
-const tabs = 'BroadcastChannel' in window ? new BroadcastChannel('site') : null;
-tabs?.addEventListener('message', ({ data }) => {
-	rooms.get(data.read)?.read();
-	drawRooms();
-});
-
 let readTimer = null;
 function markRead() {
 	if (!open || document.visibilityState !== 'visible')

@@ -132,6 +132,9 @@ export class Line {
 		$('#polling').addEventListener('change', (event) => on.use(event.target.checked));
 	}
 
+	// As another tab has set it.
+	set isPollingOnly(isOn) { $('#polling').checked = isOn; }
+
 	set(status, unsent) {
 		this.#line.dataset.status = status;
 		if (this.#text.textContent !== t(`status_${status}`))
