@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "clock.h"
 #include "err.h"
 #include "event.h"
 #include "eventlog.h"
@@ -513,6 +514,93 @@ test_behind_the_ring(void **state)
 	world_close(&w);
 }
 
+/* What is for everyone ends as well: a late reader gets it no more. */
+static void
+test_expired(void **state)
+{
+	struct reader *late, *prompt;
+	struct world w;
+	int64_t pos, until_us;
+
+	(void)state;
+	world_open(&w);
+	prompt = reader_join(&w, "u2", HUB_HEAD, NULL, 0);
+	late = reader_join(&w, "u3", HUB_HEAD, NULL, 0);
+	assert_int_equal(eventlog_append(w.db.st, "LONG", NULL, NULL, NULL, "{}",
+	    2, 3600000, &pos), 0);
+	world_pump(&w);
+	reader_read_all(&w, prompt);
+	assert_int_equal(prompt->n, 1);
+	assert_int_equal(eventlog_append(w.db.st, "SHORT", NULL, NULL, NULL,
+	    "{}", 2, 1000, &pos), 0);
+	until_us = clock_wall_us() + 1000000;
+	world_pump(&w);
+	while (clock_wall_us() <= until_us)
+		continue;
+	reader_read_all(&w, late);
+	assert_int_equal(late->n, 1);
+	assert_non_null(strstr(late->last, "LONG"));
+	reader_leave(&w, prompt);
+	reader_leave(&w, late);
+	world_close(&w);
+}
+
+/*
+ * What a reader has yet to read is what SQL lets it see after its position: its rights
+ * were turned while it was here, and it may be plain.
+ */
+static void
+assert_rest(struct world *w, struct reader *rd, char *const *rooms, size_t n)
+{
+	int64_t after = hub_position(w->hub, &rd->sub);
+
+	rd->n = 0;
+	reader_read_all(w, rd);
+	assert_has_all(w, rd, hub_user_id(&rd->sub), rooms, n, after);
+}
+
+/* Long-lived readers, some of whom change what they narrow to. */
+static void
+test_random_turns(void **state)
+{
+	char *const rooms[] = { r0, r1, r3 };
+	struct reader *wide[WORLD_USERS], *narrow[WORLD_USERS];
+	size_t n_rooms[WORLD_USERS] = { 0 };
+	struct world w;
+	unsigned i, round;
+	char id[8];
+
+	(void)state;
+	srand(11);
+	world_open(&w);
+	for (i = 0; i < WORLD_USERS; i++) {
+		(void)snprintf(id, sizeof(id), "u%u", i);
+		wide[i] = reader_join(&w, id, HUB_HEAD, NULL, 0);
+		narrow[i] = reader_join(&w, id, HUB_HEAD, NULL, 0);
+	}
+	for (round = 0; round < 400; round++) {
+		for (i = world_random(6); i > 0; i--)
+			world_step(&w.db);
+		world_pump(&w);
+		for (i = 0; i < WORLD_USERS; i++) {
+			if (world_random(2) == 0)
+				assert_rest(&w, wide[i], NULL, 0);
+			if (world_random(4) == 0) {
+				n_rooms[i] = world_random(4);
+				assert_int_equal(hub_narrow(w.hub,
+				    &narrow[i]->sub, rooms, n_rooms[i]), 0);
+			}
+			if (world_random(2) == 0)
+				assert_rest(&w, narrow[i], rooms, n_rooms[i]);
+		}
+	}
+	for (i = 0; i < WORLD_USERS; i++) {
+		reader_leave(&w, wide[i]);
+		reader_leave(&w, narrow[i]);
+	}
+	world_close(&w);
+}
+
 /* Random changes of the site; a reader from the start sees in the end what SQL says. */
 static void
 test_random_world(void **state)
@@ -705,6 +793,8 @@ main(void)
 		cmocka_unit_test(test_too_big),
 		cmocka_unit_test(test_cursor_and_limits),
 		cmocka_unit_test(test_behind_the_ring),
+		cmocka_unit_test(test_expired),
+		cmocka_unit_test(test_random_turns),
 		cmocka_unit_test(test_random_world),
 		cmocka_unit_test(test_stale_rights),
 		cmocka_unit_test(test_log_fails_midway),
