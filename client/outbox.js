@@ -43,6 +43,7 @@ export class Outbox {
 			if (this.#entries.some((e) => e.frame.payload.key === key))
 				throw new SidewireError({ code: 'key_reused', status: 422, detail: 'This key is in use.' });
 			const frame = { type: 'send', payload: { key, roomId, content, type } };
+			JSON.stringify(frame);		// throws here, not with each attempt
 			this.#entries.push({ frame, at: this.#env.clock.now(), resolve, reject });
 			this.#store();
 			void this.#run();

@@ -57,7 +57,7 @@ class Connection {
 			isHidden: () => !this.#isVisible() && !this.#leader?.hasVisible,
 			report: (problem) => this.#report(problem instanceof Error ? problem : new SidewireError(problem)),
 		};
-		new URL(ctx.pollUrl);		// throws where it is none
+		[ctx.pollUrl, ctx.wsUrl || ctx.pollUrl].forEach((address) => new URL(address));	// throws where it is none
 		this.#share = share && Tabs.isPossible(around);
 		ctx.inbox = new Inbox(cursor, {
 			event: (event) => this.#event(event),
@@ -98,7 +98,7 @@ class Connection {
 
 	typing(roomId, on = true) {
 		const now = this.#ctx.env.clock.now(), last = this.#typing.get(roomId);
-		if (this.#isClosed || this.#outbox === null || (on ? now - last < TYPING_MS : last === undefined))
+		if (this.#isClosed || this.#outbox === null || (on ? Math.abs(now - last) < TYPING_MS : last === undefined))
 			return;
 		if (on)
 			this.#typing.set(roomId, now);
@@ -289,15 +289,11 @@ class Connection {
 	}
 
 	#report(error) {
-		const handlers = this.#handlers.get('error');
-		try {
-			if (!handlers?.size)
-				throw error;
-			for (const handler of handlers)
-				handler(error);
-		} catch (unheard) {
-			console.error(unheard);
-		}
+		const handlers = [...this.#handlers.get('error') ?? []];
+		if (handlers.length === 0)
+			console.error(error);
+		for (const handler of handlers)
+			(async () => handler(error))().catch((unheard) => console.error(unheard));
 	}
 
 	#changed() {

@@ -65,6 +65,17 @@ test('a handler that throws is reported, and the event counts as handled', async
 	assert.equal(live.cursor, server.head);
 });
 
+test('a handler of errors that fails is on the console, and harms nothing', async (t) => {
+	const w = world(t), tab = w.tab().connect(), seen = [];
+	t.mock.method(console, 'error', (error) => void seen.push(error.message));
+	tab.live.on('error', async () => { throw new Error('again'); });
+	tab.live.on('error', () => { throw new Error('and again'); });
+	tab.live.on('state', () => { throw new Error('first'); });
+	await w.pass(1000);
+	assert.deepEqual(seen.sort(), ['again', 'and again']);
+	assert.deepEqual([tab.errors.length, tab.live.status], [1, 'websocket']);
+});
+
 test('an event that is called as one of ours comes by "*" alone', async (t) => {
 	const w = world(t), { server } = w, tab = w.tab();
 	const { live } = tab.connect();
@@ -188,6 +199,7 @@ test('what connect() cannot use it refuses', () => {
 	assert.throws(() => connect({ url: 'https://x.example', env }), TypeError, 'no token');
 	assert.throws(() => connect({ url: 'https://x.example', token: 7, env }), TypeError);
 	assert.throws(() => connect({ url: 'nowhere', token: 'a.b.c', env }), TypeError);
+	assert.throws(() => connect({ url: 'https://x.example', wsUrl: '/live', token: 'a.b.c', env }), TypeError);
 	assert.throws(() => connect({ token: 'a.b.c', env }), TypeError, 'no origin to take the URL from');
 	assert.throws(() => connect({ url: 'https://x.example', token: 'a.b.c', rooms: [7], env }), TypeError);
 	assert.match(newKey(), /^[0-9a-f]{32}$/);

@@ -200,6 +200,18 @@ test('no more than 500 unsent, no key twice', async (t) => {
 	assert.equal(tab.live.pending.length, 500);
 });
 
+test('what cannot be written as JSON is refused at once, and keeps nothing back', async (t) => {
+	const w = world(t), { server } = w, tab = w.tab();
+	await onWay(w, tab, 'websocket');
+	const circle = {};
+	circle.self = circle;
+	for (const content of [circle, 7n])
+		await assert.rejects(tab.live.send({ ...hello, content }), TypeError);
+	void tab.live.send(hello);
+	await w.pass(100);
+	assert.deepEqual(messages(server), ['hello']);
+});
+
 test('1009 on a socket: the message is too long, and is not sent again', async (t) => {
 	const w = world(t), { server } = w, tab = w.tab();
 	await onWay(w, tab, 'websocket');
@@ -287,4 +299,8 @@ test('typing is told at most every four seconds, its end at once; by POST withou
 	tab.live.typing('lobby');
 	await w.pass(100);
 	assert.deepEqual(typing().at(-1), ['post', 'lobby', true]);
+	w.clock.set(-3600000);
+	tab.live.typing('lobby');
+	await w.pass(100);
+	assert.equal(typing().length, 6, 'the clock was set back');
 });
