@@ -724,7 +724,7 @@ store_close(struct store *st)
  * "immutable" keeps SQLite from locking, and from -wal and -shm: what is only there as
  * yet is not seen, as the schema of a database made a moment ago.
  */
-static int
+int
 store_look(struct store *st, char *why, size_t size)
 {
 	sqlite3_stmt *stmt = NULL;

@@ -1,7 +1,7 @@
 /*
  * store_impl - what the modules behind the store share: the handle itself and its
  * prepared statements.  Included by store.c, schema.c, eventlog.c, eventlog_ends.c,
- * payload.c, site.c, sends.c, revocation.c and lease.c alone, and never by a header.
+ * payload.c, site.c, sends.c, revocation.c, lease.c and backup.c alone, and never by a header.
  *
  * Threads: as the store's.
  */
@@ -86,6 +86,8 @@ int	 schema_open_views(struct store *st) ATTR_MUST_CHECK;
 int	 schema_open_writes(struct store *st) ATTR_MUST_CHECK;
 /* Runs several statements of constant text (schema, pragmas). */
 int	 store_exec(struct store *st, const char *sql) ATTR_MUST_CHECK;
+/* Opens the file at st->path for reading only, without locks, -wal and -shm. */
+int	 store_look(struct store *st, char *why, size_t size) ATTR_MUST_CHECK;
 /* Begins a read (or write) transaction unless one is open; *ret_began tells store_leave()
  * whether to end it. */
 int	 store_enter(struct store *st, int is_write, int *ret_began) ATTR_MUST_CHECK;

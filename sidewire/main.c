@@ -110,6 +110,21 @@ static const struct command commands[] = {
 	{ "stats", "[--json]", "counters of all processes, size of the log",
 	    "The same figures as /metrics, from the shared memory of the running\n"
 	    "processes, and rows and age of the log.\n", cmd_stats },
+	{ "backup", "FILE [--replace] [--json]", "copy the database while it is used",
+	    "Writes the database of one moment to FILE, checks it, and prints the\n"
+	    "timestamp up to which it holds events.  Nobody waits for it.  FILE is a\n"
+	    "database by itself, readable by its owner alone: it holds every message.\n"
+	    "\n"
+	    "  --replace   takes the place of a FILE that is there already, when done\n"
+	    "\n"
+	    "  sidewire backup /var/backups/sidewire-$(date +%F).db\n", cmd_backup },
+	{ "restore", "FILE [--json]", "put a copy in place of the database's content",
+	    "Checks FILE and writes it into the database as one transaction: services\n"
+	    "and site may run, and see all of it at once or nothing.  What the database\n"
+	    "holds now is lost; make a backup first.  Clients that had more than FILE\n"
+	    "holds start anew with the present state.\n"
+	    "\n"
+	    "  sidewire restore /var/backups/sidewire-2025-11-30.db\n", cmd_restore },
 	{ "prune", "[--keep-seconds N] [--keep-rows N] [--json]",
 	    "remove old events now",
 	    "What the services do by themselves: removes events over events.keep_s and\n"

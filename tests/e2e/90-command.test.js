@@ -10,7 +10,7 @@ import { until, within } from './lib/deadline.js';
 
 const nothing = { poll: false, ws: false, web: false };
 const bare = { ...nothing, populate: false };
-const COMMANDS = ['init', 'check', 'doctor', 'token', 'user', 'room', 'member', 'post', 'publish', 'tail', 'revoke', 'stats', 'prune'];
+const COMMANDS = ['init', 'check', 'doctor', 'token', 'user', 'room', 'member', 'post', 'publish', 'tail', 'revoke', 'stats', 'prune', 'backup', 'restore'];
 
 const json = async (site, ...args) => JSON.parse(await site.must(...args, '--json'));
 
