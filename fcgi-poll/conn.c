@@ -11,6 +11,7 @@
 
 #include "conn.h"
 #include "err.h"
+#include "plain.h"
 #include "reply.h"
 #include "route.h"
 
@@ -49,7 +50,7 @@ conn_free(struct conn *c)
 enum conn_peek
 conn_peek(struct conn *c)
 {
-	unsigned char p[REQUEST_PLAIN];
+	unsigned char p[PLAIN_MAX];
 	ssize_t n;
 
 	c->plain_len = 0;
@@ -61,7 +62,7 @@ conn_peek(struct conn *c)
 		    CONN_SILENT : CONN_GONE;
 	if (n >= FCGI_HEADER && p[1] == FCGI_ABORT_REQUEST)
 		return CONN_ABORTED;
-	return request_scan(p, (size_t)n, &c->plain_len) ?
+	return plain_scan(p, (size_t)n, &c->plain_len) ?
 	    CONN_WHOLE : CONN_PART;
 }
 
@@ -72,7 +73,7 @@ conn_read(struct conn *c, struct request *ret)
 	int rc;
 
 	if (c->plain_len > 0)
-		return request_read_plain(&c->wire, c->plain_len, ret);
+		return plain_read(&c->wire, c->plain_len, ret);
 	if (!c->is_whole && !c->is_timed) {
 		/* It fails on no socket that accept() gives; a peer that is
 		 * gone is noticed by the next call. */

@@ -40,7 +40,7 @@ struct conn {
 	struct timer		 timer;		/* the keeper's */
 	struct buf		 out;		/* what conn_write() goes on with */
 	size_t			 out_done;	/* bytes written */
-	size_t			 plain_len;	/* as request_scan() found it; 0 */
+	size_t			 plain_len;	/* as plain_scan() found it; 0 */
 	uint64_t		 seq;		/* rises with each request of the process */
 	struct hold		*hold;		/* CONN_HELD */
 	_Atomic int		 state;		/* enum conn_state */

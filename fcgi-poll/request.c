@@ -1,9 +1,7 @@
 /*
  * Reading a request (request.h). The FastCGI library ends here: it reads and
  * parses records from a descriptor that we accepted ourselves, and gives the
- * descriptor back before there is an answer. What nearly every poll is, one
- * record of parameters and no body, all of it there already, is read without it:
- * the library takes some fifty allocations for it.
+ * descriptor back before there is an answer.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -19,18 +17,10 @@
 #include "clock.h"
 #include "err.h"
 #include "request.h"
+#include "request_impl.h"
 
-/* What is looked at, by name. */
-enum param {
-	P_METHOD, P_URI, P_SCRIPT, P_INFO, P_QUERY, P_AUTH, P_AUTH_REDIRECT,
-	P_AUTH_PLAIN, P_ORIGIN, P_ADDR, P_SOFTWARE, P_XFF, P_FORWARDED,
-	P_REAL_IP, P_CONTEXT, P_TYPE, P_LENGTH, P_KEY, P_COUNT
-};
 #define NAME(s)	{ s, sizeof(s) - 1 }
-static const struct text {
-	const char	*p;
-	size_t		 len;
-} names[P_COUNT] = {
+static const struct request_text names[P_COUNT] = {
 	[P_METHOD] = NAME("REQUEST_METHOD"),
 	[P_URI] = NAME("REQUEST_URI"),
 	[P_SCRIPT] = NAME("SCRIPT_NAME"),
@@ -51,9 +41,9 @@ static const struct text {
 	[P_KEY] = NAME("HTTP_IDEMPOTENCY_KEY"),
 };
 
-static void
-set_param(struct text ret[P_COUNT], const char *name, size_t name_len,
-    const char *value, size_t len)
+void
+request_set_param(struct request_text ret[P_COUNT], const char *name,
+    size_t name_len, const char *value, size_t len)
 {
 	int i;
 
@@ -68,34 +58,34 @@ set_param(struct text ret[P_COUNT], const char *name, size_t name_len,
 	}
 }
 
-static void
-init_params(struct text ret[P_COUNT])
+void
+request_init_params(struct request_text ret[P_COUNT])
 {
 	int i;
 
 	for (i = 0; i < P_COUNT; i++)
-		ret[i] = (struct text){ "", 0 };
+		ret[i] = (struct request_text){ "", 0 };
 }
 
 static void
-find_params(char *const *envp, struct text ret[P_COUNT])
+find_params(char *const *envp, struct request_text ret[P_COUNT])
 {
 	const char *eq;
 
-	init_params(ret);
+	request_init_params(ret);
 	for (; *envp != NULL; envp++) {
 		eq = strchr(*envp, '=');
 		if (eq != NULL)
-			set_param(ret, *envp, (size_t)(eq - *envp), eq + 1,
-			    strlen(eq + 1));
+			request_set_param(ret, *envp, (size_t)(eq - *envp),
+			    eq + 1, strlen(eq + 1));
 	}
 }
 
 static enum request_method
-parse_method(const struct text *s)
+parse_method(const struct request_text *s)
 {
 	static const struct {
-		struct text name;
+		struct request_text name;
 		enum request_method method;
 	} table[] = {
 		{ NAME("GET"), METHOD_GET }, { NAME("HEAD"), METHOD_HEAD },
@@ -113,7 +103,7 @@ parse_method(const struct text *s)
 
 /* Appends a string to the block. */
 static const char *
-put(char **at, const struct text *s)
+put(char **at, const struct request_text *s)
 {
 	char *to = *at;
 
@@ -123,8 +113,9 @@ put(char **at, const struct text *s)
 	return to;
 }
 
-static const struct text *
-first_set(const struct text *a, const struct text *b, const struct text *c)
+static const struct request_text *
+first_set(const struct request_text *a, const struct request_text *b,
+    const struct request_text *c)
 {
 	if (a->len > 0)
 		return a;
@@ -136,12 +127,13 @@ first_set(const struct text *a, const struct text *b, const struct text *c)
  * rules made of it; not every server sets it.
  */
 static void
-split_uri(const struct text *uri, struct text *ret_path, struct text *ret_query)
+split_uri(const struct request_text *uri, struct request_text *ret_path,
+    struct request_text *ret_query)
 {
 	const char *mark = memchr(uri->p, '?', uri->len);
 
 	*ret_path = *uri;
-	*ret_query = (struct text){ "", 0 };
+	*ret_query = (struct request_text){ "", 0 };
 	if (mark == NULL)
 		return;
 	ret_path->len = (size_t)(mark - uri->p);
@@ -151,7 +143,7 @@ split_uri(const struct text *uri, struct text *ret_path, struct text *ret_query)
 
 /* Bytes of a body, -1 where it is not said; what is no number is none. */
 static long long
-parse_length(const struct text *s)
+parse_length(const struct request_text *s)
 {
 	long long n = 0;
 	size_t i;
@@ -162,11 +154,11 @@ parse_length(const struct text *s)
 	return s->len > 0 ? n : -1;
 }
 
-static int
-build(const struct text p[P_COUNT], struct request *ret)
+int
+request_build(const struct request_text p[P_COUNT], struct request *ret)
 {
-	const struct text *auth, *query;
-	struct text path, mark;
+	const struct request_text *auth, *query;
+	struct request_text path, mark;
 	char *at;
 
 	if (p[P_METHOD].len == 0)
@@ -208,10 +200,10 @@ build(const struct text p[P_COUNT], struct request *ret)
 int
 request_parse(char *const *envp, struct request *ret)
 {
-	struct text p[P_COUNT];
+	struct request_text p[P_COUNT];
 
 	find_params(envp, p);
-	return build(p, ret);
+	return request_build(p, ret);
 }
 
 void
@@ -266,112 +258,7 @@ request_read_body(struct request *req, int fd, request_body_fn *is_wanted)
 	return rc;
 }
 
-/* --- a request that is there to its end --- */
-
-enum { FCGI_VERSION = 1, FCGI_BEGIN_REQUEST = 1, FCGI_PARAMS = 4,
-	FCGI_STDIN = 5, FCGI_HEADER = 8, FCGI_RESPONDER = 1,
-	FCGI_KEEP_CONN = 1 };
-
-static unsigned
-two_bytes(const unsigned char *p)
-{
-	return (unsigned)p[0] << 8 | p[1];
-}
-
-int
-request_scan(const unsigned char *p, size_t len, size_t *ret_plain_len)
-{
-	unsigned want = FCGI_BEGIN_REQUEST, content;
-	size_t at = 0;
-	int n_params = 0, has_body = 0;
-
-	*ret_plain_len = 0;
-	while (len - at >= FCGI_HEADER) {
-		content = two_bytes(p + at + 4);
-		if (p[at] != FCGI_VERSION || p[at + 1] != want ||
-		    two_bytes(p + at + 2) != two_bytes(p + 2))
-			return 0;
-		if (at + FCGI_HEADER + content + p[at + 6] > len)
-			return 0;
-		if (want == FCGI_BEGIN_REQUEST && (content != 8 ||
-		    two_bytes(p + FCGI_HEADER) != FCGI_RESPONDER))
-			return 0;
-		n_params += want == FCGI_PARAMS && content > 0;
-		has_body |= want == FCGI_STDIN && content > 0;
-		at += FCGI_HEADER + content + p[at + 6];
-		if (want == FCGI_STDIN && content == 0) {
-			if (n_params == 1 && !has_body)
-				*ret_plain_len = at;
-			return 1;
-		}
-		if (want == FCGI_BEGIN_REQUEST)
-			want = FCGI_PARAMS;
-		else if (want == FCGI_PARAMS && content == 0)
-			want = FCGI_STDIN;
-	}
-	return 0;
-}
-
-/* The length of a name or a value, in one byte or four; 0: it is not there. */
-static int
-get_length(const unsigned char **at, const unsigned char *end, size_t *ret)
-{
-	const unsigned char *p = *at;
-
-	if (p < end && p[0] < 0x80) {
-		*ret = p[0];
-		*at += 1;
-		return 1;
-	}
-	if (end - p < 4)
-		return 0;
-	*ret = (size_t)(p[0] & 0x7f) << 24 | (size_t)p[1] << 16 |
-	    two_bytes(p + 2);
-	*at += 4;
-	return 1;
-}
-
-/* What is cut off is no request, as in the library. */
-static int
-read_pairs(const unsigned char *p, size_t len, struct text ret[P_COUNT])
-{
-	const unsigned char *end = p + len;
-	size_t name_len, value_len;
-
-	while (p < end) {
-		if (!get_length(&p, end, &name_len) ||
-		    !get_length(&p, end, &value_len) ||
-		    name_len > (size_t)(end - p) ||
-		    value_len > (size_t)(end - p) - name_len)
-			return ERR_INVAL;
-		set_param(ret, (const char *)p, name_len,
-		    (const char *)p + name_len, value_len);
-		p += name_len + value_len;
-	}
-	return 0;
-}
-
-int
-request_read_plain(struct request_wire *wire, size_t len, struct request *ret)
-{
-	unsigned char p[REQUEST_PLAIN];
-	struct text params[P_COUNT];
-	const unsigned char *record;
-	int rc;
-
-	if (recv(wire->fd, p, len, MSG_DONTWAIT) != (ssize_t)len)
-		return ERR_CLOSED;
-	record = p + FCGI_HEADER + 8 + p[6];
-	init_params(params);
-	if (read_pairs(record + FCGI_HEADER, two_bytes(record + 4), params) < 0)
-		return ERR_CLOSED;
-	wire->id = (int)two_bytes(p + 2);
-	wire->is_kept = (p[FCGI_HEADER + 2] & FCGI_KEEP_CONN) != 0;
-	rc = build(params, ret);
-	return rc == ERR_INVAL ? ERR_CLOSED : rc;
-}
-
-/* --- any other: the library --- */
+/* --- from a connection, by the library --- */
 
 int
 request_init(void)

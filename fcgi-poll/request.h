@@ -13,7 +13,6 @@
 
 #include "attr.h"
 
-#define REQUEST_PLAIN		16384		/* bytes: nearly every request is shorter */
 #define REQUEST_MAX_BODY	(1024 * 1024)	/* bytes read; a longer body is refused */
 #define REQUEST_LONG_BODY	16384		/* so long a one must be there soon: */
 #define REQUEST_WANTED_MS	1500		/* where a body is wanted */
@@ -58,17 +57,6 @@ struct request_wire {
  * ERR_NOMEM.  End *ret with request_release(). */
 int	 request_parse(char *const *envp, struct request *ret) ATTR_MUST_CHECK;
 void	 request_release(struct request *req);
-
-/*
- * Whether p begins with one request to its end, in the order in which web servers send it,
- * so that reading it cannot block; whatever else it is, is for request_read() to find
- * out.  *ret_plain_len is its length if it has one record of parameters and no body, else 0.
- */
-int	 request_scan(const unsigned char *p, size_t len, size_t *ret_plain_len);
-/* Reads a plain request of so many bytes, at most REQUEST_PLAIN, that request_scan() found on
- * the socket.  The descriptor stays wire's; errors as of request_read(). */
-int	 request_read_plain(struct request_wire *wire, size_t len, struct request *ret)
-	    ATTR_MUST_CHECK;
 
 /* Once, before there are threads.  ERR_IO. */
 int	 request_init(void) ATTR_MUST_CHECK;

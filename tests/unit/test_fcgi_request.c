@@ -16,6 +16,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "../../fcgi-poll/plain.h"
 #include "../../fcgi-poll/request.h"
 #include "err.h"
 
@@ -472,7 +473,7 @@ test_plain(void **state)
 	(void)state;
 	for (i = 0; i < 4000; i++) {
 		make_random(&w);
-		assert_int_equal(request_scan(w.p, w.len, &plain_len), 1);
+		assert_int_equal(plain_scan(w.p, w.len, &plain_len), 1);
 		assert_true(plain_len == 0 || plain_len == w.len);
 		if (plain_len == 0)
 			continue;
@@ -483,8 +484,8 @@ test_plain(void **state)
 		assert_int_equal(write(plain_fd[1], w.p, w.len),
 		    (ssize_t)w.len);
 		rc = request_read(&wire, takes_body, &req);
-		assert_int_equal(request_read_plain(&plain_wire, plain_len,
-		    &plain), rc);
+		assert_int_equal(plain_read(&plain_wire, plain_len, &plain),
+		    rc);
 		if (rc == 0) {
 			n_good++;
 			assert_int_equal(plain_wire.id, wire.id);
@@ -520,21 +521,21 @@ test_scan(void **state)
 	/* With an empty body the first record of STDIN is its end. */
 	w.len -= 8;
 	for (len = 0; len <= w.len; len++) {
-		assert_int_equal(request_scan(w.p, len, &plain_len),
+		assert_int_equal(plain_scan(w.p, len, &plain_len),
 		    len == w.len);
 		assert_int_equal(plain_len, len == w.len ? len : 0);
 	}
 	for (i = 0; i < sizeof(flip) / sizeof(flip[0]); i++) {
 		make(&w, 1, 5, "");
 		w.p[flip[i].at] = flip[i].to;
-		assert_int_equal(request_scan(w.p, w.len - 8, &plain_len), 0);
+		assert_int_equal(plain_scan(w.p, w.len - 8, &plain_len), 0);
 	}
 	/* Behind it another begins: that is not this one's. */
 	make(&w, 1, 5, "");
-	assert_int_equal(request_scan(w.p, w.len, &plain_len), 1);
+	assert_int_equal(plain_scan(w.p, w.len, &plain_len), 1);
 	assert_int_equal(plain_len, w.len - 8);
 	make(&w, 1, 5, "a body");
-	assert_int_equal(request_scan(w.p, w.len, &plain_len), 1);
+	assert_int_equal(plain_scan(w.p, w.len, &plain_len), 1);
 	assert_int_equal(plain_len, 0);
 }
 
