@@ -12,7 +12,7 @@
 enum {
 	FCGI_VERSION = 1, FCGI_BEGIN_REQUEST = 1, FCGI_PARAMS = 4,
 	FCGI_STDIN = 5, FCGI_HEADER = 8, FCGI_RESPONDER = 1,
-	FCGI_KEEP_CONN = 1
+	FCGI_KEEP_CONN = 1, FCGI_NULL_REQUEST_ID = 0
 };
 
 static unsigned
@@ -26,7 +26,7 @@ plain_scan(const unsigned char *p, size_t len, size_t *ret_plain_len)
 {
 	unsigned want = FCGI_BEGIN_REQUEST, content;
 	size_t at = 0;
-	int n_params = 0, has_body = 0;
+	int n_params = 0, has_body = 0, is_misread = 0;
 
 	*ret_plain_len = 0;
 	while (len - at >= FCGI_HEADER) {
@@ -37,15 +37,19 @@ plain_scan(const unsigned char *p, size_t len, size_t *ret_plain_len)
 		if (at + FCGI_HEADER + content + p[at + 6] > len)
 			return 0;
 		if (want == FCGI_BEGIN_REQUEST && (content != 8 ||
+		    two_bytes(p + 2) == FCGI_NULL_REQUEST_ID ||
 		    two_bytes(p + FCGI_HEADER) != FCGI_RESPONDER))
 			return 0;
 		n_params += want == FCGI_PARAMS && content > 0;
 		has_body |= want == FCGI_STDIN && content > 0;
+		/* By the library, which may then wait for more. */
+		is_misread |= p[at + 6] > 0 && (want == FCGI_BEGIN_REQUEST ||
+		    (want == FCGI_PARAMS && content == 0));
 		at += FCGI_HEADER + content + p[at + 6];
 		if (want == FCGI_STDIN && content == 0) {
 			if (n_params == 1 && !has_body)
 				*ret_plain_len = at;
-			return 1;
+			return *ret_plain_len > 0 || !is_misread;
 		}
 		if (want == FCGI_BEGIN_REQUEST)
 			want = FCGI_PARAMS;

@@ -530,6 +530,11 @@ test_scan(void **state)
 		w.p[flip[i].at] = flip[i].to;
 		assert_int_equal(plain_scan(w.p, w.len - 8, &plain_len), 0);
 	}
+	/* Number 0 is no request's (FastCGI 1.0, section 3.3). */
+	make(&w, 1, 5, "");
+	for (i = 0; i < w.len; i += 8 + w.p[i + 5])
+		w.p[i + 3] = 0;
+	assert_int_equal(plain_scan(w.p, w.len - 8, &plain_len), 0);
 	/* Behind it another begins: that is not this one's. */
 	make(&w, 1, 5, "");
 	assert_int_equal(plain_scan(w.p, w.len, &plain_len), 1);
@@ -537,6 +542,13 @@ test_scan(void **state)
 	make(&w, 1, 5, "a body");
 	assert_int_equal(plain_scan(w.p, w.len, &plain_len), 1);
 	assert_int_equal(plain_len, 0);
+	/* With padding that the library does not see it is not whole to it. */
+	make(&w, 1, 3, "");
+	w.p[w.len - 2] = 8;
+	add(&w, "\1\5\0\7\0\1\0\0", 8);
+	add_record(&w, 5, 7, "x", 1);
+	add_record(&w, 5, 7, NULL, 0);
+	assert_int_equal(plain_scan(w.p, w.len, &plain_len), 0);
 }
 
 static int
