@@ -14,6 +14,7 @@ WARN	?= -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes 
 san_release =
 san_asan = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 san_tsan = -fsanitize=thread
+san_fuzz = -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 
 # make V=1 prints the commands.
 ifeq ($(V),1)
@@ -80,6 +81,16 @@ $B/unit/test_%: $B/tests/unit/test_%.o $B/libsidewire.a
 	$(if $(say),$(say) LINK $@)
 	$(Q)$(build) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS)
 
+# A fuzz target is one parser: under libFuzzer (KIND=fuzz), or with what replays the corpus.
+FUZZ	  = $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+fuzz_main = $(if $(filter fuzz,$(KIND)),,$B/tests/fuzz/replay.o)
+$B/fuzz/plain: $B/fcgi-poll/plain.o $B/fcgi-poll/request.o
+$B/fuzz/%: $B/tests/fuzz/fuzz_%.o $(fuzz_main) $B/libsidewire.a
+	@mkdir -p $(@D)
+	$(if $(say),$(say) LINK $@)
+	$(Q)$(build) $(if $(filter fuzz,$(KIND)),-fsanitize=fuzzer) $(LDFLAGS) -o $@ \
+	    $(filter %.o,$^) $(filter %.a,$^) -lfcgi $(LIBS)
+
 # --- running, testing ---
 
 packages-%:
@@ -94,10 +105,20 @@ test: packages-build-run-test
 	@$(MAKE) --no-print-directory -j$(JOBS) programs unit-build
 	@$(MAKE) --no-print-directory unit client-test e2e
 
-unit-build: $(units)
+unit-build: $(units) $(FUZZ:%=$B/fuzz/%)
 # Every unit test, each in a process of its own; the first failure ends it.
-unit: $(units)
-	@for t in $^; do echo "== $${t##*/}"; $$t || exit 1; done
+unit: $(units) fuzz-replay
+	@for t in $(units); do echo "== $${t##*/}"; $$t || exit 1; done
+fuzz-replay: $(FUZZ:%=$B/fuzz/%)
+	@for f in $(FUZZ); do $B/fuzz/$$f tests/fuzz/corpus/$$f || exit 1; done
+
+# Each parser under libFuzzer for so many seconds; what breaks one is left in build/fuzz.
+FUZZ_S	?= 30
+fuzz: packages-build-test-fuzz
+	@$(MAKE) --no-print-directory KIND=fuzz CC=clang CFLAGS="-O1 -g" WARN=-Wall -j$(JOBS) $(FUZZ:%=build/fuzz/fuzz/%)
+	@for f in $(FUZZ); do mkdir -p build/fuzz/found/$$f; build/fuzz/fuzz/$$f -max_total_time=$(FUZZ_S) -timeout=5 \
+	    -rss_limit_mb=4096 -max_len=4096 -print_final_stats=1 -artifact_prefix=build/fuzz/$$f- build/fuzz/found/$$f \
+	    tests/fuzz/corpus/$$f || exit 1; done
 
 tests/node_modules: tests/package.json tests/package-lock.json
 	npm ci --prefix tests --no-audit --no-fund --loglevel=error
@@ -171,6 +192,7 @@ help:
 	@echo "make unit e2e    one or the other, without installing packages; also client-test"
 	@echo "make chaos       200 clients, 20,000 messages, 300 kills (about 10 minutes)"
 	@echo "make check-asan  the same under ASan and UBSan"
+	@echo "make fuzz        the parsers under libFuzzer, FUZZ_S=30 seconds each"
 	@echo "make lint        house rules, manual pages, keys against documents"
 	@echo "make bench       ratios beside what bounds us and beside peers (QUICK=1: in short)"
 	@echo "make install     PREFIX=/usr/local DESTDIR="
@@ -179,7 +201,7 @@ help:
 clean:
 	rm -rf build
 
-.PHONY: all programs bench-programs bench-peers run test unit unit-build client-test e2e chaos check-asan lint bench \
+.PHONY: all programs bench-programs bench-peers run test unit unit-build fuzz fuzz-replay client-test e2e chaos check-asan lint bench \
 	install help clean
 .SECONDARY:
 -include $(shell find $B -name '*.d' 2>/dev/null)
