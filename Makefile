@@ -181,7 +181,7 @@ install: programs
 	install -m 644 fcgi-poll/fcgi-poll.8 ws-sidecar/ws-sidecar.8 \
 	    $(DESTDIR)$(PREFIX)/share/man/man8
 	install -m 644 README.md LICENSE sidewire.conf.example docs/protocol.md \
-	    docs/architecture.md $(DESTDIR)$(PREFIX)/share/doc/sidewire
+	    docs/architecture.md docs/metrics.md deploy/grafana/sidewire.json $(DESTDIR)$(PREFIX)/share/doc/sidewire
 	install -m 644 $(wildcard client/*.js) client/index.d.ts client/package.json \
 	    client/README.md $(DESTDIR)$(PREFIX)/share/sidewire/client
 

@@ -142,6 +142,38 @@ lease_each_instance(struct store *st, lease_each_fn *fn, void *arg)
 }
 
 int
+lease_each_holder(struct store *st, int64_t now_ms, lease_holder_fn *fn, void *arg)
+{
+	struct lease_holder holder;
+	sqlite3_stmt *stmt;
+	int rc;
+
+	stmt = store_stmt(st, SQL_LEASE_EACH_HOLDER, &rc);
+	if (stmt == NULL)
+		return rc;
+	rc = store_bind_int(st, stmt, ":now", now_ms);
+	while (rc >= 0) {
+		rc = store_step(st, stmt);
+		if (rc <= 0)
+			break;
+		holder.user_id = (const char *)sqlite3_column_text(stmt, 0);
+		holder.name = (const char *)sqlite3_column_text(stmt, 1);
+		if (holder.name == NULL)
+			holder.name = "";
+		holder.instance = (const char *)sqlite3_column_text(stmt, 2);
+		holder.ends_at = sqlite3_column_int64(stmt, 3);
+		holder.pid = sqlite3_column_int64(stmt, 4);
+		holder.came_us = sqlite3_column_int64(stmt, 5);
+		if (holder.user_id == NULL || holder.instance == NULL)
+			rc = ERR_NOMEM;	/* the columns are NOT NULL */
+		else if (fn(&holder, arg) != 0)
+			break;
+	}
+	store_done(stmt);
+	return rc < 0 ? rc : 0;
+}
+
+int
 lease_last_beat(struct store *st, int64_t *ret)
 {
 	return lease_number(st, SQL_LEASE_LAST_BEAT, NULL, 0, ret);

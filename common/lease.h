@@ -33,6 +33,19 @@ int	 lease_retire(struct store *st, const char *instance, int64_t ends_at)
 typedef int lease_each_fn(const char *instance, int64_t pid, int64_t seen_at, void *arg);
 int	 lease_each_instance(struct store *st, lease_each_fn *fn, void *arg)
 	    ATTR_MUST_CHECK;
+/* One lease that has not ended; borrowed. */
+struct lease_holder {
+	const char	*user_id;
+	const char	*name;		/* "" where he is no user any more */
+	const char	*instance;
+	int64_t		 ends_at;
+	int64_t		 pid;		/* of the instance; 0: it is gone, or LEASE_POLL */
+	int64_t		 came_us;	/* when he came online, Unix microseconds; 0: not known */
+};
+/* Walks them by user; non-zero from fn stops.  Reads the whole log: for the command. */
+typedef int lease_holder_fn(const struct lease_holder *holder, void *arg);
+int	 lease_each_holder(struct store *st, int64_t now_ms, lease_holder_fn *fn, void *arg)
+	    ATTR_MUST_CHECK;
 /* Youngest heartbeat of any instance, 0 if there is none. */
 int	 lease_last_beat(struct store *st, int64_t *ret) ATTR_MUST_CHECK;
 

@@ -689,8 +689,13 @@ shm_add_user_connections(struct shm *shm, struct shm_user *u, int n)
 		    (uint16_t)want));
 	}
 	reap_sometimes(shm);
-	for (i = 0; i < SHM_SIDECARS; i++)
+	for (i = 0; i < SHM_SIDECARS; i++) {
+		/* A reader cannot clear what a dead one left. */
+		if (shm->is_reader &&
+		    !is_alive(atomic_load(&shm->map->head.column[i])))
+			continue;
 		sum += atomic_load(&u->connections[i]);
+	}
 	return sum;
 }
 

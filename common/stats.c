@@ -98,6 +98,29 @@ stats_print(struct buf *b, struct shm *shm, const struct stats_gauge *gauge,
 		print_gauge(b, &gauge[i]);
 }
 
+static void
+print_row(struct buf *b, const struct stats_gauge *g)
+{
+	buf_addf(b, "%14.15g  %-26s %s\n", g->value, g->name, g->help);
+}
+
+void
+stats_print_table(struct buf *b, struct shm *shm, const struct stats_gauge *gauge,
+    int n_gauges)
+{
+	struct stats_gauge shared[SHARED_GAUGES];
+	int i;
+
+	get_shared(shm, shared);
+	for (i = 0; i < SHARED_GAUGES; i++)
+		print_row(b, &shared[i]);
+	for (i = 0; i < n_gauges; i++)
+		print_row(b, &gauge[i]);
+	for (i = 0; i < STATS_COUNT; i++)
+		buf_addf(b, "%14" PRIu64 "  %-26s %s\n",
+		    stats_get(shm, (enum stats)i), table[i].name, table[i].help);
+}
+
 /* JSON has no word for what is not a number (RFC 8259 section 6). */
 static void
 print_gauge_json(struct buf *b, const struct stats_gauge *g)

@@ -34,6 +34,9 @@ const char *stats_help(enum stats counter);
  * processes) and those given, in the Prometheus text format 0.0.4. */
 void	 stats_print(struct buf *b, struct shm *shm, const struct stats_gauge *gauge,
 	    int n_gauges);
+/* The same for people: value, name, help; gauges first. */
+void	 stats_print_table(struct buf *b, struct shm *shm, const struct stats_gauge *gauge,
+	    int n_gauges);
 /* The same as one JSON object, for `sidewire stats --json`. */
 void	 stats_print_json(struct buf *b, struct shm *shm, const struct stats_gauge *gauge,
 	    int n_gauges);

@@ -77,6 +77,7 @@ int	 cmd_restore(struct cli *cli, int argc, char **argv);
 int	 cmd_doctor(struct cli *cli, int argc, char **argv);
 int	 cmd_prune(struct cli *cli, int argc, char **argv);
 int	 cmd_revoke(struct cli *cli, int argc, char **argv);
+int	 cmd_conns(struct cli *cli, int argc, char **argv);
 int	 cmd_stats(struct cli *cli, int argc, char **argv);
 int	 cmd_token(struct cli *cli, int argc, char **argv);
 int	 cmd_user(struct cli *cli, int argc, char **argv);

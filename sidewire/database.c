@@ -1,5 +1,5 @@
 /*
- * sidewire init, check, prune, stats: the database and what is around it.
+ * sidewire init, check, prune: the database and what is around it.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "auth.h"
-#include "buf.h"
 #include "cli.h"
 #include "clock.h"
 #include "err.h"
@@ -17,10 +16,8 @@
 #include "schema.h"
 #include "sends.h"
 #include "shm.h"
-#include "stats.h"
 
 #define PRUNE_BATCH	1000
-#define STATS_MAX	65536
 
 int
 cmd_init(struct cli *cli, int argc, char **argv)
@@ -179,55 +176,5 @@ cmd_prune(struct cli *cli, int argc, char **argv)
 	    "{\"removed\":%" PRId64 ",\"keys\":%" PRId64 "}\n" :
 	    "removed %" PRId64 " events and %" PRId64 " keys of sends\n",
 	    events, keys);
-	return CLI_OK;
-}
-
-int
-cmd_stats(struct cli *cli, int argc, char **argv)
-{
-	static const struct option options[] = {
-		{ "json", no_argument, NULL, 'j' },
-		{ NULL, 0, NULL, 0 }
-	};
-	struct stats_gauge gauge[] = {
-		{ "events_rows", "Events in the log", 0 },
-		{ "events_oldest_seconds", "Age of the oldest event", 0 },
-	};
-	struct shm *shm = NULL;
-	int64_t rows, oldest;
-	char why[1024];
-	struct buf b;
-	int c, rc, is_json = 0;
-
-	for (c = cli_option(argc, argv, options, NULL); c != -1;
-	    c = cli_option(argc, argv, options, NULL)) {
-		if (c != 'j')
-			return cli_misuse_option(cli, argv);
-		is_json = 1;
-	}
-	if (optind != argc)
-		return cli_misuse(cli, "takes no arguments");
-	rc = cli_open(cli, STORE_SERVE);
-	if (rc != CLI_OK)
-		return rc;
-	rc = eventlog_size(cli->st, &rows, &oldest);
-	if (rc < 0)
-		return cli_fail_store(cli, rc, NULL);
-	gauge[0].value = (double)rows;
-	gauge[1].value = oldest == 0 ? 0 :
-	    (double)(clock_wall_us() - oldest) / 1e6;
-	rc = shm_open_reader(&cli->conf, &shm, why, sizeof(why));
-	if (rc < 0 && rc != ERR_NOTFOUND)
-		return cli_fail(cli, "%s", why);
-	buf_init(&b, STATS_MAX);
-	if (is_json) {
-		stats_print_json(&b, shm, gauge, 2);
-		buf_addc(&b, '\n');
-	} else {
-		stats_print(&b, shm, gauge, 2);
-	}
-	(void)fputs(buf_str(&b), stdout);
-	buf_release(&b);
-	shm_close(shm);
 	return CLI_OK;
 }

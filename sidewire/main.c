@@ -107,9 +107,15 @@ static const struct command commands[] = {
 	    "  --lift   forget it: tokens that have not expired are good again\n"
 	    "\n"
 	    "  sidewire revoke alice\n", cmd_revoke },
-	{ "stats", "[--json]", "counters of all processes, size of the log",
+	{ "stats", "[--prometheus] [--json]", "counters of all processes, size of the log",
 	    "The same figures as /metrics, from the shared memory of the running\n"
-	    "processes, and rows and age of the log.\n", cmd_stats },
+	    "processes, which outlive those; rows and age of the log; and who runs.\n"
+	    "\n"
+	    "  --prometheus   in the text format that /metrics has\n", cmd_stats },
+	{ "conns", "[--json]", "who is connected, how, since when",
+	    "A line for each user who polls, has sockets in a process, or has just left\n"
+	    "it (\"leaving\"): the number of his sockets in all processes, when he came\n"
+	    "online if the log still knows, and the process.\n", cmd_conns },
 	{ "backup", "FILE [--replace] [--json]", "copy the database while it is used",
 	    "Writes the database of one moment to FILE, checks it, and prints the\n"
 	    "timestamp up to which it holds events.  Nobody waits for it.  FILE is a\n"

@@ -10,7 +10,7 @@ import { until, within } from './lib/deadline.js';
 
 const nothing = { poll: false, ws: false, web: false };
 const bare = { ...nothing, populate: false };
-const COMMANDS = ['init', 'check', 'doctor', 'token', 'user', 'room', 'member', 'post', 'publish', 'tail', 'revoke', 'stats', 'prune', 'backup', 'restore'];
+const COMMANDS = ['init', 'check', 'doctor', 'token', 'user', 'room', 'member', 'post', 'publish', 'tail', 'revoke', 'stats', 'prune', 'backup', 'restore', 'conns'];
 
 const json = async (site, ...args) => JSON.parse(await site.must(...args, '--json'));
 
@@ -41,7 +41,7 @@ test('help for everything, and usage errors', async (t) => {
 		if (name !== 'init' && name !== 'check')	// these have no options
 			await fails(site, 2, new RegExp(`^sidewire ${name}: --colour: no such option.+\nusage: `), name, '--colour');
 	}
-	for (const name of ['init', 'check', 'stats', 'prune', 'tail'])
+	for (const name of ['init', 'check', 'stats', 'conns', 'prune', 'tail'])
 		await fails(site, 2, /takes (no arguments|options only)[^]*usage: sidewire/, name, 'extra');
 	const wrong = (...args) => fails(site, 2, new RegExp(`^sidewire ${args[0]}: .+\nusage: sidewire`), ...args);
 	for (const args of [['post', 'lobby', 'alice'], ['publish', 'TYPE'], ['token'], ['token', 'a', 'b'],
@@ -230,10 +230,15 @@ test('stats, prune, check', async (t) => {
 	assert.equal(stats.poll_processes, 1);
 	assert.equal(stats.sidecar_processes, 1);
 	assert.equal(stats.events_rows, Number(await site.sql('SELECT count(*) FROM events')));
-	const text = await site.must('stats');
+	const text = await site.must('stats', '--prometheus');
+	const table = await site.must('stats');
 	assert.match(text, /^# TYPE sidewire_polls_total counter\nsidewire_polls_total 1$/m);
 	for (const name of Object.keys(stats))
 		assert.match(text, new RegExp(`^sidewire_${name} `, 'm'));
+	for (const [name, value] of Object.entries(stats))
+		assert.match(table, new RegExp(`^ *${name === 'events_oldest_seconds' ? '[0-9.]+' : value}  ${name} +[A-Z]`, 'm'));
+	assert.match(table, new RegExp(`^fcgi-poll, process ${site.poller.pid}: 0 held requests$`, 'm'));
+	assert.match(table, new RegExp(`^ws-sidecar, process ${site.sidecar.pid}: 1 connections$`, 'm'));
 	for (let i = 0; i < 20; i++)
 		await site.post('lobby', 'bob', `m${i}`);
 	const had = Number(await site.sql('SELECT count(*) FROM events'));
@@ -257,6 +262,33 @@ test('stats, prune, check', async (t) => {
 	assert.equal(bad.code, 1);
 	assert.match(bad.out, /^key +FAIL .*32 bytes/m);
 	assert.match(bad.out, /^integrity +ok/m);
+});
+
+test('conns: who, how, since when; never a token', async (t) => {
+	const site = await startSite(t);
+	assert.equal(await site.must('conns', '--json'), '[]');
+	const before = Date.now();
+	await site.poll('alice');
+	await site.connect('bob');
+	const second = await site.connect('bob');
+	const carol = await site.connect('carol');
+	const rows = async () => JSON.parse(await site.must('conns', '--json'));
+	await until(async () => (await rows()).length === 3, 'all three are seen');
+	const [alice, bob] = await rows();
+	const pid = String(site.sidecar.pid);
+	assert.deepEqual({ ...alice, since: null }, { userId: 'alice', name: 'Alice', transport: 'poll', sockets: null, since: null,
+		process: null });
+	assert.deepEqual({ ...bob, since: null }, { userId: 'bob', name: 'Bob', transport: 'websocket', sockets: '2', since: null,
+		process: pid });
+	for (const { since } of [alice, bob])
+		assert.ok(Date.parse(since) >= before - 1000 && Date.parse(since) <= Date.now() + 1000, since);
+	second.ws.terminate();
+	carol.ws.terminate();
+	await until(async () => (await rows()).some((r) => r.userId === 'carol' && r.transport === 'leaving'), 'carol leaves');
+	await until(async () => (await rows()).some((r) => r.userId === 'bob' && r.sockets === '1'), 'one socket is left');
+	assert.match(await site.must('conns'), /^userId +name +transport +sockets +since +process\nalice +Alice +poll +- +\d{4}-/);
+	await site.sidecar.stop('SIGKILL');
+	assert.equal((await rows()).find((r) => r.userId === 'bob').sockets, '0');
 });
 
 test('check makes nothing that the services could not use', async (t) => {
