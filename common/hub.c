@@ -88,7 +88,7 @@ hub_new(const struct hub_ops *ops, void *arg, struct store *st, int64_t head,
 	}
 	hub->ops = *ops;
 	hub->arg = arg;
-	hub->roster.st = st;
+	roster_init(&hub->roster, st);
 	hub->head = head;
 	LIST_INIT(&hub->wide);
 	LIST_INIT(&hub->narrow);
@@ -101,6 +101,7 @@ hub_free(struct hub *hub)
 {
 	if (hub == NULL)
 		return;
+	roster_release(&hub->roster);
 	ring_free(hub->ring);
 	free(hub);
 }
@@ -135,6 +136,7 @@ hub_reset(struct hub *hub, struct store *st, int64_t head)
 {
 	hub->roster.st = st;
 	hub->head = head;
+	roster_forget_lingering(&hub->roster);
 	ring_reset(hub->ring, head);
 	hub_reset_list(hub, &hub->wide);
 	hub_reset_list(hub, &hub->narrow);
@@ -149,7 +151,7 @@ hub_end_user(struct hub *hub, struct roster_user *user)
 		hub->ops.gone(sub, hub->arg);
 }
 
-/* If he is no user (any more) his subscribers are to go. */
+/* His subscribers are to go if he is no user (any more). */
 static void
 hub_look_for_user(struct hub *hub, struct roster_user *user)
 {
@@ -165,11 +167,15 @@ hub_turn_out(struct hub *hub, const struct event *ev)
 
 	if (strcmp(ev->type, "USER_LEFT") == 0 && ev->actor_id != NULL) {
 		user = roster_find_user(&hub->roster, ev->actor_id);
-		if (user != NULL)
+		if (user != NULL && user->n_subs == 0)
+			roster_forget_user(&hub->roster, user);
+		else if (user != NULL)
 			hub_look_for_user(hub, user);
 	} else if (revocation_is_event(ev)) {
 		user = roster_find_user(&hub->roster, ev->user_id);
-		if (user != NULL)
+		if (user != NULL && user->n_subs == 0)
+			roster_forget_user(&hub->roster, user);
+		else if (user != NULL)
 			hub_end_user(hub, user);
 	}
 }
@@ -191,6 +197,7 @@ hub_doubt_list(struct hub *hub, struct hub_subs *list)
 void
 hub_doubt(struct hub *hub)
 {
+	roster_forget_lingering(&hub->roster);
 	ring_reset(hub->ring, hub->head);
 	hub_doubt_list(hub, &hub->wide);
 	hub_doubt_list(hub, &hub->narrow);
@@ -256,7 +263,6 @@ hub_join(struct hub *hub, struct hub_sub *sub, const char *user_id,
 	sub->pos = after == HUB_HEAD ? hub->head : after;
 	sub->is_pending = sub->pos < hub->head;
 	LIST_INSERT_HEAD(&user->subs, sub, of_user);
-	user->n_subs++;
 	sub_mark(sub);
 	sub_enlist(hub, sub);
 	hub->n_subs++;
@@ -274,7 +280,6 @@ hub_leave(struct hub *hub, struct hub_sub *sub)
 	LIST_REMOVE(sub, of_hub);
 	sub_drop_interests(hub, sub);
 	hub->n_subs--;
-	user->n_subs--;
 	roster_put_user(&hub->roster, user);
 	memset(sub, 0, sizeof(*sub));
 }
@@ -496,11 +501,15 @@ hub_turn_user(struct hub *hub, const struct event *ev)
 {
 	struct hub_sub *sub;
 	struct roster_user *user;
+	int is_here;
 
 	user = roster_find_user(&hub->roster, ev->user_id);
 	if (user == NULL || user->is_stale)
 		return;
+	is_here = user->n_subs > 0;
 	roster_apply(&hub->roster, user, ev);
+	if (!is_here)
+		return;		/* and perhaps forgotten */
 	hub_mark_user(user);
 	if (!user->is_stale)
 		return;
@@ -694,7 +703,8 @@ void
 hub_get_sizes(const struct hub *hub, struct hub_sizes *ret)
 {
 	ret->subs = hub->n_subs;
-	ret->users = hub->roster.n_users;
+	ret->users = hub->roster.n_users - hub->roster.n_lingering;
+	ret->lingering = hub->roster.n_lingering;
 	ret->rooms = hub->roster.n_rooms;
 	ret->ring_events = ring_len(hub->ring);
 	ret->ring_bytes = ring_bytes(hub->ring);

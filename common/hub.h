@@ -98,6 +98,7 @@ size_t	 hub_user_subs(const struct hub_sub *sub);
 
 struct hub_sizes {
 	size_t	subs, users, rooms, ring_events, ring_bytes;
+	size_t	lingering;	/* users without a subscriber (roster.h) */
 	uint64_t looks;		/* at subscribers, whether a new event is for them, so far */
 	uint64_t log_pages;	/* read for those behind the ring, so far */
 	uint64_t too_big;	/* events that nobody gets, so far */

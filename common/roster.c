@@ -13,6 +13,20 @@
 #include "roster.h"
 #include "strset.h"
 
+void
+roster_init(struct roster *r, struct store *st)
+{
+	memset(r, 0, sizeof(*r));
+	r->st = st;
+	TAILQ_INIT(&r->lingering);
+}
+
+void
+roster_release(struct roster *r)
+{
+	roster_forget_lingering(r);
+}
+
 /* --- rooms --- */
 
 static int
@@ -57,7 +71,8 @@ room_get(struct roster *r, const char *id)
 static void
 room_put(struct roster *r, struct roster_room *room)
 {
-	if (!LIST_EMPTY(&room->members) || !LIST_EMPTY(&room->interests))
+	if (!LIST_EMPTY(&room->members) || !LIST_EMPTY(&room->interests) ||
+	    room->n_lingering > 0)
 		return;
 	(void)tdelete(room, &r->rooms, room_compare);
 	r->n_rooms--;
@@ -113,6 +128,7 @@ user_enter_room(struct roster *r, struct roster_user *user, const char *room_id)
 	m->user = user;
 	LIST_INSERT_HEAD(&m->room->members, m, of_room);
 	LIST_INSERT_HEAD(&user->rooms, m, of_user);
+	user->n_rooms++;
 	return 0;
 }
 
@@ -121,6 +137,7 @@ user_leave_room(struct roster *r, struct roster_member *m)
 {
 	LIST_REMOVE(m, of_room);
 	LIST_REMOVE(m, of_user);
+	m->user->n_rooms--;
 	room_put(r, m->room);
 	free(m);
 }
@@ -162,6 +179,35 @@ user_link_rooms(struct roster *r, struct roster_user *user)
 	return en.rc;
 }
 
+/* The rooms stay known, so that coming back finds them without a search. */
+static void
+user_linger(struct roster *r, struct roster_user *user)
+{
+	struct roster_member *m;
+
+	LIST_FOREACH(m, &user->rooms, of_user) {
+		LIST_REMOVE(m, of_room);
+		m->room->n_lingering++;
+	}
+	TAILQ_INSERT_TAIL(&r->lingering, user, lingering);
+	r->n_lingering++;
+	r->n_lingering_rooms += user->n_rooms;
+}
+
+static void
+user_come_back(struct roster *r, struct roster_user *user)
+{
+	struct roster_member *m;
+
+	LIST_FOREACH(m, &user->rooms, of_user) {
+		LIST_INSERT_HEAD(&m->room->members, m, of_room);
+		m->room->n_lingering--;
+	}
+	TAILQ_REMOVE(&r->lingering, user, lingering);
+	r->n_lingering--;
+	r->n_lingering_rooms -= user->n_rooms;
+}
+
 static void
 user_free(struct roster *r, struct roster_user *user)
 {
@@ -178,6 +224,8 @@ roster_get_user(struct roster *r, const char *id, struct roster_user **ret)
 
 	user = roster_find_user(r, id);
 	if (user != NULL) {
+		if (user->n_subs++ == 0)
+			user_come_back(r, user);
 		*ret = user;
 		return 0;
 	}
@@ -198,18 +246,46 @@ roster_get_user(struct roster *r, const char *id, struct roster_user **ret)
 		return rc;
 	}
 	r->n_users++;
+	user->n_subs = 1;
 	*ret = user;
 	return 0;
+}
+
+static void
+user_remove(struct roster *r, struct roster_user *user)
+{
+	(void)tdelete(user, &r->users, user_compare);
+	r->n_users--;
+	user_free(r, user);
 }
 
 void
 roster_put_user(struct roster *r, struct roster_user *user)
 {
-	if (user->n_subs > 0)
+	if (--user->n_subs > 0)
 		return;
-	(void)tdelete(user, &r->users, user_compare);
-	r->n_users--;
-	user_free(r, user);
+	if (user->is_stale) {
+		user_remove(r, user);
+		return;
+	}
+	user_linger(r, user);
+	while (r->n_lingering > ROSTER_LINGER ||
+	    r->n_lingering_rooms > ROSTER_LINGER_ROOMS)
+		roster_forget_user(r, TAILQ_FIRST(&r->lingering));
+}
+
+void
+roster_forget_user(struct roster *r, struct roster_user *user)
+{
+	user_come_back(r, user);
+	user_remove(r, user);
+}
+
+void
+roster_forget_lingering(struct roster *r)
+{
+	while (!TAILQ_EMPTY(&r->lingering))
+		roster_forget_user(r, TAILQ_FIRST(&r->lingering));
 }
 
 int
@@ -232,6 +308,11 @@ roster_apply(struct roster *r, struct roster_user *user, const struct event *ev)
 	int rc;
 
 	rc = access_apply(user->access, ev, &change);
+	if (user->n_subs == 0) {
+		if (rc < 0 || change != ACCESS_SAME)
+			roster_forget_user(r, user);
+		return;
+	}
 	if (rc == 0 && change == ACCESS_JOINED) {
 		if (user_find_room(user, ev->entity_id) == NULL)
 			rc = user_enter_room(r, user, ev->entity_id);

@@ -179,4 +179,17 @@ assert_has_all(struct world *w, struct reader *rd, const char *user,
 	assert_int_equal(ex.at, rd->n);
 }
 
+/* How often the hub looked at anybody for what a site did. */
+static inline uint64_t
+looks_for(struct world *w, const char *sql)
+{
+	struct hub_sizes before, after;
+
+	hub_get_sizes(w->hub, &before);
+	testdb_site(&w->db, sql);
+	world_pump(w);
+	hub_get_sizes(w->hub, &after);
+	return after.looks - before.looks;
+}
+
 #endif
