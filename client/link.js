@@ -73,10 +73,11 @@ export class Link {
 		this.#poller.wake(0);
 	}
 
-	wake() {
+	// A poll that is younger than pollMs may still be answered.
+	wake(pollMs = PONG_MS) {
 		this.#dialer.wake(PONG_MS);
 		if (!this.#dialer.isUseful)
-			this.#poller.wake(PONG_MS);
+			this.#poller.wake(pollMs);
 	}
 
 	// The socket, while it is useful.

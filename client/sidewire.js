@@ -246,7 +246,7 @@ class Connection {
 		const wake = () => this.#wake();
 		listen(document, 'visibilitychange', () => (this.#isVisible() ? this.#wake() : this.#follower?.hello()));
 		listen(window, 'online', wake);
-		listen(window, 'offline', wake);
+		listen(window, 'offline', () => this.#wake(0));
 		// A page that is kept for "back" must hold no connection, and may not come back.
 		listen(window, 'pagehide', () => this.#leave());
 		listen(window, 'pageshow', ({ persisted }) => {
@@ -259,11 +259,11 @@ class Connection {
 
 	get #isAway() { return this.#share ? this.#tabs === null : !this.#link.isOn; }
 
-	#wake() {
+	#wake(pollMs) {
 		if (this.#follower)
 			this.#follower.hello();
 		else
-			this.#link.wake();
+			this.#link.wake(pollMs);
 	}
 
 	// --- what the page is told ---

@@ -123,6 +123,19 @@ test('a poll without an answer is given up 10 s after its time', async (t) => {
 	assert.equal(tab.live.status, 'polling');
 });
 
+test('told to be offline, a page does not wait for the poll that it has just sent', async (t) => {
+	const w = world(t), { server } = w;
+	server.ws = 'refused';
+	const tab = w.tab().connect();
+	await w.until(() => tab.live.status === 'polling', 'polling', 10000);
+	const { length } = server.asked;
+	server.post('one');
+	await w.until(() => server.asked.length > length, 'a fresh poll', 1000);
+	server.http = 'refused';
+	tab.tell('offline');
+	await w.until(() => tab.live.status === 'offline', 'offline', 2000);
+});
+
 test('nothing works: offline; what was missed comes when something does', async (t) => {
 	const { w, server, tab } = await onSocket(t);
 	server.ws = server.http = 'refused';
