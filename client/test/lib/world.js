@@ -195,7 +195,8 @@ export class World {
 	pass(ms) { return this.clock.pass(ms); }
 	until(test, what, ms) { return this.clock.until(test, what, ms); }
 
-	// Closes everything; what remains of timers would be a leak.
+	// Closes everything; what remains of timers would be a leak, and so would a token in a
+	// URL (a JSON object in base64 begins with eyJ).
 	async end() {
 		this.server.http = this.server.ws = 'up';
 		for (const live of this.open)
@@ -203,6 +204,8 @@ export class World {
 		await this.pass(60000);
 		if (!this.clock.isEmpty)
 			throw new Error('timers are left');
+		if (this.server.asked.some(({ url }) => url.includes('eyJ')))
+			throw new Error('a token in a URL');
 	}
 }
 
