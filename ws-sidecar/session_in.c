@@ -203,6 +203,21 @@ dispatch_early(struct session *s, const struct frame *f)
 		session_end(s, PROBLEM_MISSING_TOKEN);
 }
 
+/* A whole message came, whatever it is; 0: it was one too many. */
+static int
+admit_message(struct session *s)
+{
+	const struct clients *c = s->clients;
+
+	stats_add(c->env.shm, STATS_ws_frames_in, 1);
+	if (rate_take(&s->frames, c->env.conf->limit_frame_per_s,
+	    c->env.conf->limit_frame_per_s * 2, c->mono_ms) == 0)
+		return 1;
+	stats_add(c->env.shm, STATS_rate_limited, 1);
+	session_end(s, PROBLEM_RATE_LIMITED);
+	return 0;
+}
+
 static void
 on_message(struct session *s, const char *text, size_t len)
 {
@@ -210,13 +225,8 @@ on_message(struct session *s, const char *text, size_t len)
 	struct frame f;
 	int rc;
 
-	stats_add(c->env.shm, STATS_ws_frames_in, 1);
-	if (rate_take(&s->frames, c->env.conf->limit_frame_per_s,
-	    c->env.conf->limit_frame_per_s * 2, c->mono_ms) != 0) {
-		stats_add(c->env.shm, STATS_rate_limited, 1);
-		session_end(s, PROBLEM_RATE_LIMITED);
+	if (!admit_message(s))
 		return;
-	}
 	rc = frame_parse(text, len, &f);
 	if (rc == ERR_NOMEM) {
 		session_end(s, PROBLEM_INTERNAL);
@@ -262,7 +272,7 @@ session_receive(struct session *s, const char *data, size_t len, int is_first,
 		return;
 	}
 	if (is_binary) {
-		if (is_final)
+		if (is_final && admit_message(s))
 			stats_add(s->clients->env.shm, STATS_ws_ignored, 1);
 		return;
 	}

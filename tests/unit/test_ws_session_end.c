@@ -26,6 +26,15 @@ test_flood(void **state)
 	say(&f, "{\"type\":\"ping\"}");
 	assert_int_equal(f.code, 4429);
 	leave(&f);
+	/* Those that are ignored count as well. */
+	join_as(&w, &f, "alice", "", 0);
+	for (i = 0; i < 10; i++)
+		session_receive(f.s, "x", 1, 1, 1, i % 2);
+	assert_int_equal(f.code, 0);
+	session_receive(f.s, "x", 1, 1, 1, 1);
+	assert_int_equal(f.code, 4429);
+	assert_int_equal(stats_get(w.shm, STATS_ws_ignored), 10);
+	leave(&f);
 	/* Answers that are not fetched have a bound in bytes. */
 	memset(text, 'x', sizeof(text));
 	memcpy(text, "{\"type\":\"ping\",\"payload\":\"", 26);
