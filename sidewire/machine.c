@@ -148,17 +148,20 @@ run(char *const argv[], char ret[OUTPUT_MAX])
 	return WEXITSTATUS(status);
 }
 
-/* Libraries that look at what anybody sends, and what is known of their versions. */
+/* What is known of the versions of the libraries that all stands on. */
 static const struct library {
 	const char	*package;
 	const char	*fixed;		/* Debian's first version without the holes; NULL: none */
 	const char	*holes;
-	const char	*guard;		/* what of ours keeps them out; NULL: nothing does */
+	const char	*guard;		/* what keeps them out, or helps; NULL: nothing does */
 } libraries[] = {
 	{ "libjwt0", "1.10.2-1+deb12u1", "CVE-2024-25189 (signatures can be "
 	    "guessed by timing)", NULL },
 	{ "libwebsockets17", NULL, "CVE-2025-11677, CVE-2026-19773 (Upgrade, HPACK)",
 	    "the sidecar refuses every Upgrade but websocket; keep it on loopback" },
+	{ "libsqlite3-0", "3.51.3", "a rare race that may harm a database when its WAL "
+	    "begins anew (sqlite.org/wal.html#walresetbug)",
+	    "make backups: sidewire backup" },
 };
 
 static void

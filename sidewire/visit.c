@@ -156,9 +156,12 @@ visit_is_https(const struct visit *v)
 int
 visit_is_loopback(const struct visit *v)
 {
-	return strncmp(v->host, "127.", 4) == 0 ||
-	    strncmp(v->host, "[::1]", 5) == 0 ||
-	    strncasecmp(v->host, "localhost", 9) == 0;
+	size_t len = strcspn(v->host, ":");
+
+	return strncmp(v->host, "[::1]", 5) == 0 ||
+	    (len == 9 && strncasecmp(v->host, "localhost", len) == 0) ||
+	    (strncmp(v->host, "127.", 4) == 0 &&
+	    strspn(v->host, "0123456789.") == len);
 }
 
 const char *

@@ -204,6 +204,21 @@ function fakeDpkg(site, script) {
 	return { env: { PATH: `${dir}:${process.env.PATH}` } };
 }
 
+// No test can mount NFS: a library before libc says that all is on it.
+test('a database on a network file system', async (t) => {
+	const site = await startSite(t, nothing);
+	await says(site, 'file-system', 'ok', /of this machine/);
+	const [source, library] = ['nfs.c', 'nfs.so'].map((f) => path.join(site.dir, f));
+	fs.writeFileSync(source, `#include <string.h>
+#include <sys/vfs.h>
+int statfs(const char *path, struct statfs *ret) { (void)path; memset(ret, 0, sizeof(*ret)); ret->f_type = 0x6969; return 0; }
+`);
+	const built = await run('gcc', ['-shared', '-fPIC', '-o', library, source]);
+	assert.equal(built.code, 0, built.err);
+	const env = { LD_PRELOAD: library, ASAN_OPTIONS: `${process.env.ASAN_OPTIONS ?? ''}:verify_asan_link_order=0` };
+	await says(site, 'file-system', 'fail', /sidewire\.db: is on NFS/, [], { env });
+});
+
 test('versions with known holes', async (t) => {
 	const site = await startSite(t, nothing);
 	const old = fakeDpkg(site, 'echo 1.10.2-1');
@@ -212,6 +227,9 @@ test('versions with known holes', async (t) => {
 		fakeDpkg(site, 'echo 1.10.2-1+deb12u1'));
 	await says(site, 'version', 'ok', /^libwebsockets17 4\.1\.6-3: CVE-2025-11677.*refuses every Upgrade/, [],
 		fakeDpkg(site, 'echo 4.1.6-3'));
+	await says(site, 'version', 'ok', /^libsqlite3-0 3\.40\.1-2: .*walresetbug\); make backups/, [],
+		fakeDpkg(site, 'echo 3.40.1-2'));
+	await says(site, 'version', 'ok', /^libsqlite3-0 3\.53\.1-1: has the fix/, [], fakeDpkg(site, 'echo 3.53.1-1'));
 	await says(site, 'version', 'skip', /^libjwt0: not installed/, [], fakeDpkg(site, 'exit 1'));
 });
 

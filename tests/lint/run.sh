@@ -65,6 +65,15 @@ rules() {
 		    echo "common/problem.c: code $code is not in docs/protocol.md"
 	    done
 
+	# Every metric is in docs/metrics.md; tests/e2e/56 looks at types and words too.
+	{ sed -n 's/^COUNTER(\([a-z_]*\),.*/\1_total/p' common/stats.def
+	  grep -hoE '\{ "[a-z_]+",( "|$)' common/stats.c ws-sidecar/health.c \
+	    fcgi-poll/metrics.c sidewire/activity.c | cut -d'"' -f2
+	} | while read -r metric; do
+		grep -q "^| \`sidewire_$metric\` |" docs/metrics.md ||
+		    echo "docs/metrics.md: no row for sidewire_$metric"
+	done
+
 	# Every source file is in the map of the README by its folder.
 	for dir in $(git ls-files | grep / | cut -d/ -f1 | sort -u); do
 		case $dir in .*) continue ;; esac
