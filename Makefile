@@ -180,10 +180,38 @@ install: programs
 	install -m 644 docs/sidewire.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5
 	install -m 644 fcgi-poll/fcgi-poll.8 ws-sidecar/ws-sidecar.8 \
 	    $(DESTDIR)$(PREFIX)/share/man/man8
-	install -m 644 README.md LICENSE sidewire.conf.example docs/protocol.md \
+	install -m 644 README.md LICENSE sidewire.conf.example docs/install.md docs/protocol.md \
 	    docs/architecture.md docs/metrics.md deploy/grafana/sidewire.json $(DESTDIR)$(PREFIX)/share/doc/sidewire
 	install -m 644 $(wildcard client/*.js) client/index.d.ts client/package.json \
 	    client/README.md $(DESTDIR)$(PREFIX)/share/sidewire/client
+
+# For systemd: /usr/local/lib is looked into like /usr/lib.
+UNITDIR	?= $(PREFIX)/lib/systemd/system
+install-units:
+	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(PREFIX)/lib/sysusers.d \
+	    $(DESTDIR)$(PREFIX)/lib/tmpfiles.d
+	for unit in $(notdir $(wildcard deploy/systemd/sidewire-*)); do \
+	    sed 's,/usr/local/bin/,$(PREFIX)/bin/,' deploy/systemd/$$unit \
+		>$(DESTDIR)$(UNITDIR)/$$unit && \
+	    chmod 644 $(DESTDIR)$(UNITDIR)/$$unit || exit 1; done
+	install -m 644 deploy/systemd/sysusers.conf \
+	    $(DESTDIR)$(PREFIX)/lib/sysusers.d/sidewire.conf
+	install -m 644 deploy/systemd/tmpfiles.conf \
+	    $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/sidewire.conf
+
+# The package for Debian, from a copy of the tree; it lies in build/deb.
+VERSION	:= $(shell sed -n '1s/.*(\(.*\)).*/\1/p' debian/changelog)
+DEB	 = build/deb/sidewire_$(VERSION)_$(shell dpkg --print-architecture).deb
+deb: packages-build-deb
+	@rm -rf build/deb && mkdir -p build/deb/sidewire-$(VERSION)
+	@tar -cf - --exclude=./build --exclude=./.git --exclude=node_modules . | \
+	    tar -xf - -C build/deb/sidewire-$(VERSION)
+	cd build/deb/sidewire-$(VERSION) && dpkg-buildpackage -us -uc -b
+	lintian --fail-on error,warning --tag-display-limit 0 $(DEB:.deb=.changes)
+	@echo "$(DEB)"
+# Installs, upgrades, removes and purges it in a system of its own, as root.
+check-deb: deb
+	tests/deb/run.sh $(DEB)
 
 help:
 	@echo "make             build the three programs under $B/bin (installs what that needs)"
@@ -196,12 +224,14 @@ help:
 	@echo "make lint        house rules, manual pages, keys against documents"
 	@echo "make bench       ratios beside what bounds us and beside peers (QUICK=1: in short)"
 	@echo "make install     PREFIX=/usr/local DESTDIR="
+	@echo "make install-units  the systemd units, users and directories, likewise"
+	@echo "make deb         the package for Debian, in build/deb; check-deb tries it out (root)"
 	@echo "make clean"
 
 clean:
 	rm -rf build
 
 .PHONY: all programs bench-programs bench-peers run test unit unit-build fuzz fuzz-replay client-test e2e chaos check-asan lint bench \
-	install help clean
+	install install-units deb check-deb help clean
 .SECONDARY:
 -include $(shell find $B -name '*.d' 2>/dev/null)

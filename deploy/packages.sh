@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs the Debian packages that a purpose needs and this machine lacks.
 #
-#   deploy/packages.sh build|run|test|fuzz|lint|bench|peers ...
+#   deploy/packages.sh build|run|test|fuzz|lint|deb|bench|peers ...
 #
 # Needs root or sudo only when something is missing.  Services that come with a package
 # (lighttpd, Apache) are not started by the installation.
@@ -14,15 +14,17 @@ wanted() {
 	run)	echo libwebsockets-evlib-ev lighttpd php-cgi php-sqlite3 curl \
 		    sqlite3 python3 python3-websockets ;;
 	test)	echo libcmocka-dev apache2 libapache2-mod-fcgid nginx-light spawn-fcgi \
-		    php-cli php-sqlite3 chromium fonts-inter fonts-noto-cjk
+		    php-cli php-sqlite3 chromium fonts-inter fonts-noto-cjk \
+		    strace systemd
 		# Any Node.js from 18 on will do; Debian's where there is none.
 		command -v node >/dev/null || echo nodejs
 		command -v npm >/dev/null || echo npm ;;
 	fuzz)	echo clang libclang-rt-14-dev ;;
 	lint)	echo git mandoc ;;
+	deb)	echo build-essential curl debhelper debootstrap libcmocka-dev lintian ;;
 	bench)	echo nginx-light strace ;;
 	peers)	echo libnginx-mod-nchan ;;
-	*)	echo "usage: deploy/packages.sh build|run|test|fuzz|lint|bench|peers ..." >&2
+	*)	echo "usage: deploy/packages.sh build|run|test|fuzz|lint|deb|bench|peers ..." >&2
 		exit 2 ;;
 	esac
 }
