@@ -7,6 +7,7 @@
  * The claims are read from the very bytes that were signed.
  */
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,13 +41,20 @@ static const struct algorithm {
 	[CONF_ES256] = { "ES256", JWT_ALG_ES256 },
 };
 
+/* What peers share. */
+struct memory {
+	pthread_mutex_t		 lock;
+	struct tokencache	*cache;		/* {lock} */
+	int			 peers;		/* of who opens and closes */
+};
+
 struct auth {
 	const struct conf	*conf;
 	const struct algorithm	*algorithm;
 	struct keyfile		 key[2];	/* the present one first */
 	int			 keys;
 	struct json_tokener	*tokener;
-	struct tokencache	*cache;
+	struct memory		*memory;
 	char			 token[AUTH_MAX_TOKEN + 1];
 	char			 payload[AUTH_MAX_TOKEN / 4 * 3 + 4];
 };
@@ -94,11 +102,48 @@ add_key(struct auth *auth, const char *path, char *why, size_t size)
 	return try_key(auth, key, path, why, size);
 }
 
+static int
+memory_new(struct memory **ret)
+{
+	struct memory *m;
+	int err;
+
+	m = calloc(1, sizeof(*m));
+	if (m == NULL)
+		return ERR_NOMEM;
+	err = tokencache_new(CACHE_ENTRIES, CACHE_BYTES, &m->cache);
+	if (err != 0) {
+		free(m);
+		return err;
+	}
+	(void)pthread_mutex_init(&m->lock, NULL);
+	m->peers = 1;
+	*ret = m;
+	return 0;
+}
+
+static void
+memory_put(struct memory *m)
+{
+	if (m == NULL || --m->peers > 0)
+		return;
+	tokencache_free(m->cache);
+	(void)pthread_mutex_destroy(&m->lock);
+	free(m);
+}
+
 int
 auth_open(const struct conf *conf, struct auth **ret, char *why, size_t size)
 {
+	return auth_open_peer(conf, NULL, ret, why, size);
+}
+
+int
+auth_open_peer(const struct conf *conf, struct auth *peer, struct auth **ret,
+    char *why, size_t size)
+{
 	struct auth *auth = calloc(1, sizeof(*auth));
-	int err;
+	int err = 0;
 
 	if (auth == NULL)
 		goto nomem;
@@ -109,7 +154,12 @@ auth_open(const struct conf *conf, struct auth **ret, char *why, size_t size)
 		goto nomem;
 	json_tokener_set_flags(auth->tokener,
 	    JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
-	err = tokencache_new(CACHE_ENTRIES, CACHE_BYTES, &auth->cache);
+	if (peer != NULL) {
+		auth->memory = peer->memory;
+		auth->memory->peers++;
+	} else {
+		err = memory_new(&auth->memory);
+	}
 	if (err == ERR_NOMEM)
 		goto nomem;
 	if (err != 0) {
@@ -139,7 +189,7 @@ auth_close(struct auth *auth)
 {
 	if (auth == NULL)
 		return;
-	tokencache_free(auth->cache);
+	memory_put(auth->memory);
 	if (auth->tokener != NULL)
 		json_tokener_free(auth->tokener);
 	keyfile_release(&auth->key[0]);
@@ -530,16 +580,39 @@ verify_new(struct auth *auth, const char *token, size_t len, int64_t now_s,
 	    ret_why);
 	if (problem != PROBLEM_NONE)
 		return problem;
-	tokencache_put(auth->cache, token, len, &claims, not_before_s);
+	(void)pthread_mutex_lock(&auth->memory->lock);
+	/* A peer may have been faster. */
+	if (tokencache_get(auth->memory->cache, token, len) == NULL)
+		tokencache_put(auth->memory->cache, token, len, &claims,
+		    not_before_s);
+	(void)pthread_mutex_unlock(&auth->memory->lock);
 	*ret = claims;
 	return PROBLEM_NONE;
+}
+
+/* 1: the token is known, and *ret_problem what is to be said of it. */
+static int
+remember(struct auth *auth, const char *token, size_t len, int64_t now_s,
+    struct auth_claims *ret, const char **ret_why, enum problem *ret_problem)
+{
+	const struct tokencache_entry *entry;
+
+	(void)pthread_mutex_lock(&auth->memory->lock);
+	entry = tokencache_get(auth->memory->cache, token, len);
+	if (entry != NULL) {
+		*ret_problem = check_time(auth, entry->expires_at_s,
+		    entry->not_before_s, now_s, ret_why);
+		if (*ret_problem == PROBLEM_NONE)
+			tokencache_print(entry, ret);
+	}
+	(void)pthread_mutex_unlock(&auth->memory->lock);
+	return entry != NULL;
 }
 
 enum problem
 auth_verify(struct auth *auth, const char *token, size_t len, int64_t now_s,
     struct auth_claims *ret, const char **ret_why)
 {
-	const struct tokencache_entry *entry;
 	enum problem problem;
 
 	if (token == NULL || len == 0) {
@@ -550,14 +623,9 @@ auth_verify(struct auth *auth, const char *token, size_t len, int64_t now_s,
 		*ret_why = "The token is longer than 8192 bytes.";
 		return PROBLEM_INVALID_TOKEN;
 	}
-	entry = tokencache_get(auth->cache, token, len);
-	if (entry == NULL)
-		return verify_new(auth, token, len, now_s, ret, ret_why);
-	problem = check_time(auth, entry->expires_at_s, entry->not_before_s,
-	    now_s, ret_why);
-	if (problem == PROBLEM_NONE)
-		tokencache_print(entry, ret);
-	return problem;
+	if (remember(auth, token, len, now_s, ret, ret_why, &problem))
+		return problem;
+	return verify_new(auth, token, len, now_s, ret, ret_why);
 }
 
 const char *

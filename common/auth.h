@@ -8,7 +8,8 @@
  * exists is the store's to say, not ours.
  * Tokens that passed are remembered until exp, so that an RS256 signature is
  * checked once.
- * Threads: a struct auth belongs to one thread.
+ * Threads: a struct auth belongs to one thread; peers share what is remembered, and are opened
+ * and closed by one thread.
  */
 #ifndef AUTH_H
 #define AUTH_H
@@ -48,6 +49,9 @@ struct auth_claims {
  */
 int	 auth_open(const struct conf *conf, struct auth **ret, char *why, size_t size)
 	    ATTR_MUST_CHECK;
+/* The same with the remembered tokens of peer, which may be another thread's; NULL: its own. */
+int	 auth_open_peer(const struct conf *conf, struct auth *peer, struct auth **ret,
+	    char *why, size_t size) ATTR_MUST_CHECK;
 void	 auth_close(struct auth *auth);
 
 /*

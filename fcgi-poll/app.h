@@ -9,6 +9,7 @@
 struct conf;
 struct park;
 struct presence;
+struct seen;
 struct shm;
 struct writer;
 
@@ -18,6 +19,7 @@ struct app {
 	struct writer		*writer;	/* NULL: plain CGI, no threads */
 	struct presence		*presence;	/* NULL: plain CGI */
 	struct park		*park;		/* NULL: plain CGI */
+	struct seen		*seen;		/* NULL: plain CGI */
 	int			 max_held_here;	/* by descriptors */
 	_Atomic int		 held_here;	/* held, or on the way to it */
 	_Atomic unsigned	 generation;	/* grows when the database is replaced */

@@ -84,7 +84,7 @@ answer(const struct conf *conf, struct shm *shm, const struct request *req,
 	struct later later;
 	struct handler h;
 
-	if (handler_open(&app, &h, why, sizeof(why)) < 0) {
+	if (handler_open(&app, NULL, &h, why, sizeof(why)) < 0) {
 		fail(rep, why);
 		return;
 	}

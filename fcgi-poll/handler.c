@@ -20,6 +20,7 @@
 #include "reply.h"
 #include "request.h"
 #include "revocation.h"
+#include "seen.h"
 #include "shm.h"
 #include "site.h"
 #include "stats.h"
@@ -27,38 +28,17 @@
 
 #define BURST	2	/* seconds' worth of polls that may come at once */
 
-/*
- * He was there when the log's head was this. Removing him, or revoking his
- * tokens, is in the log: see park_is_same_user().
- */
-struct seen_user {
-	char	*id;		/* NULL: nobody */
-	int64_t	 head;
-	int64_t	 revoked_at_s;	/* AUTH_NOT_ISSUED: never */
-};
-
-static void
-forget_seen(struct handler *h)
-{
-	size_t i;
-
-	for (i = 0; i < HANDLER_SEEN; i++)
-		free(h->seen[i].id);
-	memset(h->seen, 0, HANDLER_SEEN * sizeof(*h->seen));
-}
-
 int
-handler_open(struct app *app, struct handler *ret, char *why, size_t size)
+handler_open(struct app *app, const struct handler *peer, struct handler *ret,
+    char *why, size_t size)
 {
 	int rc;
 
 	memset(ret, 0, sizeof(*ret));
 	ret->app = app;
 	ret->generation = atomic_load(&app->generation);
-	ret->seen = calloc(HANDLER_SEEN, sizeof(*ret->seen));
-	rc = ret->seen != NULL ? 0 : ERR_NOMEM;
-	if (rc == 0)
-		rc = auth_open(app->conf, &ret->auth, why, size);
+	rc = auth_open_peer(app->conf, peer != NULL ? peer->auth : NULL,
+	    &ret->auth, why, size);
 	if (rc == 0)
 		rc = store_open(app->conf, STORE_SERVE, &ret->st, why, size);
 	if (rc < 0)
@@ -71,9 +51,6 @@ handler_close(struct handler *h)
 {
 	store_close(h->st);
 	auth_close(h->auth);
-	if (h->seen != NULL)
-		forget_seen(h);
-	free(h->seen);
 	memset(h, 0, sizeof(*h));
 }
 
@@ -89,7 +66,8 @@ handler_let_go(struct handler *h)
 	h->generation = atomic_load(&h->app->generation);
 	store_close(h->st);
 	h->st = NULL;
-	forget_seen(h);
+	if (h->app->seen != NULL)
+		seen_forget(h->app->seen, h->generation);
 }
 
 int
@@ -202,17 +180,6 @@ handler_check_token(struct handler *h, const struct request *req,
 #define WHY_REVOKED	"The token was revoked; get a new one."
 #define WHY_NO_USER	"The user of this token does not exist (any more)."
 
-static struct seen_user *
-find_seen(struct handler *h, const char *user_id)
-{
-	uint64_t hash = 0xcbf29ce484222325ULL;	/* FNV-1a */
-	const unsigned char *p;
-
-	for (p = (const unsigned char *)user_id; *p != '\0'; p++)
-		hash = (hash ^ *p) * 0x100000001b3ULL;
-	return &h->seen[(hash ^ hash >> 32) & (HANDLER_SEEN - 1)];
-}
-
 /* The last time his tokens were revoked: 0 and the time, or an error. */
 static int
 look_for_revocation(struct store *st, const char *user_id, int64_t *ret_at_s)
@@ -229,19 +196,6 @@ is_revoked(int64_t revoked_at_s, const struct auth_claims *claims)
 {
 	return revoked_at_s != AUTH_NOT_ISSUED &&
 	    claims->issued_at_s <= revoked_at_s;
-}
-
-/* Without memory he is looked up again next time. */
-static void
-see_user(struct seen_user *seen, const char *id, int64_t head,
-    int64_t revoked_at_s)
-{
-	if (seen->id == NULL || strcmp(seen->id, id) != 0) {
-		free(seen->id);
-		seen->id = strdup(id);
-	}
-	seen->head = head;
-	seen->revoked_at_s = revoked_at_s;
 }
 
 static int
@@ -287,9 +241,10 @@ int
 handler_check_user(struct handler *h, const struct auth_claims *claims,
     struct reply *rep)
 {
-	struct seen_user *seen = find_seen(h, claims->user_id);
+	struct seen *all = h->app->seen;
+	struct seen_user seen;
 	struct store *st;
-	int64_t head = 0, revoked_at_s;
+	int64_t head = 0;
 	int rc;
 
 	st = handler_store(h, rep);
@@ -302,13 +257,13 @@ handler_check_user(struct handler *h, const struct auth_claims *claims,
 	}
 	h->looked_pos = head;
 	/* A revocation may have been lifted since, which is not in the log. */
-	if (head != 0 && seen->id != NULL &&
-	    strcmp(seen->id, claims->user_id) == 0 &&
-	    park_is_same_user(h->app->park, seen->id, seen->head, head) &&
-	    !is_revoked(seen->revoked_at_s, claims))
+	if (head != 0 && all != NULL &&
+	    seen_get(all, h->generation, claims->user_id, &seen) &&
+	    park_is_same_user(h->app->park, claims->user_id, seen.head, head) &&
+	    !is_revoked(seen.revoked_at_s, claims))
 		return 0;
-	rc = look_for_revocation(st, claims->user_id, &revoked_at_s);
-	if (rc == 0 && is_revoked(revoked_at_s, claims))
+	rc = look_for_revocation(st, claims->user_id, &seen.revoked_at_s);
+	if (rc == 0 && is_revoked(seen.revoked_at_s, claims))
 		return refuse_revoked(h, rep, WHY_REVOKED);
 	if (rc == 0)
 		rc = look_for_user(h, st, claims);
@@ -317,8 +272,9 @@ handler_check_user(struct handler *h, const struct auth_claims *claims,
 		return rc;
 	if (rc == 0)
 		return refuse_revoked(h, rep, WHY_NO_USER);
-	if (head != 0)
-		see_user(seen, claims->user_id, head, revoked_at_s);
+	seen.head = head;
+	if (head != 0 && all != NULL)
+		seen_put(all, h->generation, claims->user_id, &seen);
 	return 0;
 }
 

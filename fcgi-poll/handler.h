@@ -14,8 +14,6 @@
 
 #include "attr.h"
 
-#define HANDLER_SEEN	4096	/* users remembered as present; a power of two */
-
 struct app;
 struct auth;
 struct auth_claims;
@@ -23,7 +21,6 @@ struct errand;
 struct hold;
 struct reply;
 struct request;
-struct seen_user;
 struct store;
 
 struct handler {
@@ -31,14 +28,14 @@ struct handler {
 	struct auth		*auth;
 	struct store		*st;		/* NULL: gone; handler_store() opens it */
 	unsigned		 generation;	/* of st, see struct app */
-	struct seen_user	*seen;
 	int64_t			 looked_pos;	/* by handler_check_user(): the head when the
 						 * user was as it found him; 0: not known */
 };
 
-/* Opens the keys and the database; why as auth_open() and store_open(). */
-int	 handler_open(struct app *app, struct handler *ret, char *why, size_t size)
-	    ATTR_MUST_CHECK;
+/* Opens the keys and the database; why as auth_open() and store_open().  With a peer, another
+ * thread's, both know the tokens that either has verified; else NULL. */
+int	 handler_open(struct app *app, const struct handler *peer, struct handler *ret,
+	    char *why, size_t size) ATTR_MUST_CHECK;
 void	 handler_close(struct handler *h);
 
 /* Whether its database is to be closed: the file was replaced, or is in doubt (tail.h). */

@@ -28,6 +28,7 @@
 #include "park.h"
 #include "presence.h"
 #include "request.h"
+#include "seen.h"
 #include "shm.h"
 #include "worker.h"
 #include "writer.h"
@@ -94,6 +95,8 @@ open_all(struct service *s, char *why, size_t size)
 	app->conf = &s->conf;
 	rc = shm_open_file(&s->conf, SHM_POLL, &app->shm, why, size);
 	if (rc == 0)
+		rc = seen_new(&app->seen);
+	if (rc == 0)
 		rc = gate_open(app, s->listener.fd, &s->gate);
 	if (rc == 0)
 		rc = workers_open(app, s->gate, s->conf.poll_threads,
@@ -124,6 +127,7 @@ close_all(struct service *s)
 	gate_close(s->gate);
 	duty_close(s->duty);
 	park_close(s->app.park);
+	seen_free(s->app.seen);
 	shm_close(s->app.shm);
 	listener_close(&s->listener);
 }

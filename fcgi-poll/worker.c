@@ -195,7 +195,8 @@ workers_open(struct app *app, struct gate *gate, int n, struct workers **ret,
 	for (ws->n = 0; ws->n < n && rc == 0; ws->n++) {
 		ws->worker[ws->n].all = ws;
 		(void)pthread_mutex_init(&ws->worker[ws->n].lock, NULL);
-		rc = handler_open(app, &ws->worker[ws->n].handler, why, size);
+		rc = handler_open(app, ws->n > 0 ? &ws->worker[0].handler :
+		    NULL, &ws->worker[ws->n].handler, why, size);
 	}
 	if (rc < 0) {
 		workers_close(ws);

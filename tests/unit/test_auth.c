@@ -507,6 +507,32 @@ test_cache(void **state)
 	close_auth(auth);
 }
 
+/* Peers know what either has verified, as long as one of them lives. */
+static void
+test_peers(void **state)
+{
+	struct auth *auth = open_auth(KEY1, NULL, ""), *peer;
+	char *token = token_raw(HEADER, "{\"sub\":\"u1\",\"exp\":11000}", KEY1);
+	char *other = token_raw(HEADER, "{\"sub\":\"u2\",\"exp\":11000}", KEY1);
+	char *issuer, why[512] = "";
+
+	(void)state;
+	assert_int_equal(auth_open_peer(&conf, auth, &peer, why, sizeof(why)),
+	    0);
+	assert_int_equal(verify_at(auth, token, 10000), NONE);
+	assert_int_equal(verify_at(peer, other, 10000), NONE);
+	issuer = conf.jwt_issuer;
+	conf.jwt_issuer = (char[]){ "somebody else" };
+	assert_int_equal(verify_at(peer, token, 10000), NONE);
+	assert_int_equal(verify_at(auth, other, 10000), NONE);
+	auth_close(auth);
+	assert_int_equal(verify_at(peer, token, 10000), NONE);
+	conf.jwt_issuer = issuer;
+	free(token);
+	free(other);
+	close_auth(peer);
+}
+
 static void
 test_bearer(void **state)
 {
@@ -588,6 +614,7 @@ main(void)
 		cmocka_unit_test(test_filled),
 		cmocka_unit_test(test_long_claims),
 		cmocka_unit_test(test_cache),
+		cmocka_unit_test(test_peers),
 		cmocka_unit_test(test_bearer),
 		cmocka_unit_test(test_scope),
 	};

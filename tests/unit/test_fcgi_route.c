@@ -65,7 +65,8 @@ open_world(const char *extra)
 	    "('m1', 'pub', 'bob', 'one'), ('m2', 'pub', 'bob', 'two')");
 	w->app.conf = &w->db.conf;
 	assert_int_equal(shm_open_private(SHM_POLL, &w->app.shm), 0);
-	assert_int_equal(handler_open(&w->app, &w->h, why, sizeof(why)), 0);
+	assert_int_equal(handler_open(&w->app, NULL, &w->h, why,
+	    sizeof(why)), 0);
 	sign(w, "alice", NULL, w->alice);
 	sign(w, "bob", NULL, w->bob);
 	sign(w, "ghost", NULL, w->ghost);
