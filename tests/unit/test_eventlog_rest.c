@@ -213,6 +213,87 @@ test_transactions(void **state)
 	testdb_close(&db);
 }
 
+static void
+say(struct testdb *db)
+{
+	testdb_site(db, "INSERT INTO messages(room_id, sender_id) "
+	    "VALUES ('hall', 'v')");
+}
+
+/* The log is at rest at head; then there is more, and it is at rest there. */
+static void
+assert_moved(struct testdb *db, int64_t *head)
+{
+	int64_t now;
+
+	assert_int_equal(eventlog_head(db->st, &now), 0);
+	assert_true(now > *head);
+	assert_int_equal(eventlog_head(db->st, head), 0);
+	assert_int_equal(*head, now);
+	assert_true(eventlog_is_at_rest(db->st));
+}
+
+/* The WAL begins anew, is cut, and its index is made anew: no commit is missed. */
+static void
+test_wal_anew(void **state)
+{
+	static const char *const between[] = {
+		"PRAGMA wal_checkpoint(PASSIVE)", "PRAGMA wal_checkpoint(FULL)",
+		"PRAGMA wal_checkpoint(RESTART)",
+		"PRAGMA wal_checkpoint(TRUNCATE)", "VACUUM",
+		"BEGIN; DELETE FROM messages; ROLLBACK"
+	};
+	struct testdb db;
+	int64_t head, now;
+	size_t i, times;
+
+	(void)state;
+	open_site(&db, NULL);
+	assert_int_equal(eventlog_head(db.st, &head), 0);
+	for (times = 0; times < 3; times++) {
+		for (i = 0; i < sizeof(between) / sizeof(between[0]); i++) {
+			testdb_site(&db, between[i]);
+			assert_int_equal(eventlog_head(db.st, &now), 0);
+			assert_int_equal(now, head);
+			say(&db);
+			assert_moved(&db, &head);
+		}
+	}
+	testdb_close(&db);
+}
+
+/*
+ * A writer died while it wrote the header of the index, of which the copy that is read here
+ * comes last. The next who reads by SQLite, at the latest the tail, puts it right.
+ */
+static void
+test_dead_writer(void **state)
+{
+	uint32_t before[STORE_VERSION_WORDS];
+	struct testdb db;
+	int64_t head;
+	void *index;
+	int i;
+
+	(void)state;
+	open_site(&db, NULL);
+	assert_int_equal(eventlog_head(db.st, &head), 0);
+	for (i = 0; i < 3; i++) {
+		assert_true(eventlog_is_at_rest(db.st));
+		index = (void *)(uintptr_t)db.st->index;
+		memcpy(before, index, sizeof(before));
+		say(&db);
+		memcpy(index, before, sizeof(before));
+		assert_true(eventlog_is_at_rest(db.st));
+		testdb_site(&db, "SELECT count(*) FROM messages");
+		assert_false(eventlog_is_at_rest(db.st));
+		assert_moved(&db, &head);
+		say(&db);
+		assert_moved(&db, &head);
+	}
+	testdb_close(&db);
+}
+
 /* Without a WAL nothing is proven, and all is read. */
 static void
 test_no_wal(void **state)
@@ -430,6 +511,8 @@ main(int argc, char **argv)
 		cmocka_unit_test(test_commit_normal),
 		cmocka_unit_test(test_commit_full),
 		cmocka_unit_test(test_transactions),
+		cmocka_unit_test(test_wal_anew),
+		cmocka_unit_test(test_dead_writer),
 		cmocka_unit_test(test_no_wal),
 		cmocka_unit_test(test_built_once),
 		cmocka_unit_test(test_length),
