@@ -195,7 +195,8 @@ test('/metrics: Prometheus text, counters that grow with what they count', async
 		assert.ok(after[name].value >= before[name].value, `${name} never falls`);
 	assert.equal(after.sidewire_database_up.value, 1);
 	assert.ok(Math.abs(after.sidewire_head_timestamp_seconds.value - Date.now() / 1000) < 600);
-	// A held poll is seen while it is held.
+	// A held poll is seen while it is held.  Nobody's presence is still on its way.
+	await until(async () => (await site.sql('SELECT is_online FROM users WHERE id = \'alice\'')) === '1', 'alice is online');
 	const now = (await site.poll('carol')).json.timestamp;
 	const waiting = site.poll('carol', { lastTimestamp: now, timeout: 20, rooms: 'none' });
 	await until(async () => (await fromPoll()).sidewire_held_requests.value === 1, 'one is held');

@@ -69,6 +69,51 @@ test_random_turns(void **state)
 }
 
 /*
+ * Readers who leave as the last of their user and come back where they were, also to a
+ * hub that has yet to be told what was committed.
+ */
+static void
+test_random_returns(void **state)
+{
+	struct reader *rd[WORLD_USERS] = { NULL };
+	int64_t pos[WORLD_USERS];
+	struct world w;
+	unsigned i, round, returns = 0;
+	char id[8];
+
+	(void)state;
+	srand(13);
+	world_open(&w);
+	for (i = 0; i < WORLD_USERS; i++)
+		pos[i] = hub_head(w.hub);
+	for (round = 0; round < 600; round++) {
+		for (i = world_random(6); i > 0; i--)
+			world_step(&w.db);
+		for (i = 0; i < WORLD_USERS; i++) {
+			if (world_random(2) == 0)
+				continue;
+			(void)snprintf(id, sizeof(id), "u%u", i);
+			returns += rd[i] == NULL;
+			if (rd[i] == NULL)
+				rd[i] = reader_join(&w, id, pos[i], NULL, 0);
+			world_pump(&w);
+			assert_rest(&w, rd[i], NULL, 0);
+			pos[i] = hub_position(w.hub, &rd[i]->sub);
+			if (world_random(2) == 0)
+				continue;
+			reader_leave(&w, rd[i]);
+			rd[i] = NULL;
+		}
+	}
+	assert_true(returns > 500);
+	for (i = 0; i < WORLD_USERS; i++) {
+		if (rd[i] != NULL)
+			reader_leave(&w, rd[i]);
+	}
+	world_close(&w);
+}
+
+/*
  * Random changes of the site; a reader from the start sees in the end what SQL says. Every
  * second user is gone in between, so that his rights are those that lingered.
  */
@@ -132,6 +177,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_random_turns),
+		cmocka_unit_test(test_random_returns),
 		cmocka_unit_test(test_random_world)
 	};
 
