@@ -20,6 +20,7 @@ enum { CLI_OK = 0, CLI_FAIL = 1, CLI_USAGE = 2 };
 
 struct cli {
 	struct conf	 conf;
+	const char	*file;		/* of the configuration, as -c named it; NULL */
 	struct store	*st;		/* opened by cli_open(), closed by main */
 	const struct command *command;
 };
@@ -75,6 +76,7 @@ int	 cmd_check(struct cli *cli, int argc, char **argv);
 int	 cmd_backup(struct cli *cli, int argc, char **argv);
 int	 cmd_restore(struct cli *cli, int argc, char **argv);
 int	 cmd_doctor(struct cli *cli, int argc, char **argv);
+int	 cmd_keep(struct cli *cli, int argc, char **argv);
 int	 cmd_prune(struct cli *cli, int argc, char **argv);
 int	 cmd_revoke(struct cli *cli, int argc, char **argv);
 int	 cmd_conns(struct cli *cli, int argc, char **argv);

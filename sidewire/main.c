@@ -131,6 +131,19 @@ static const struct command commands[] = {
 	    "holds start anew with the present state.\n"
 	    "\n"
 	    "  sidewire restore /var/backups/sidewire-2025-11-30.db\n", cmd_restore },
+	{ "keep", "[--quiet] [--foreground] [--program FILE]\n--stop [--quiet]",
+	    "keep one ws-sidecar alive",
+	    "For a host without a supervisor: starts ws-sidecar, starts it again when it\n"
+	    "ends, and stays when its starter is gone.  A second one changes nothing, so\n"
+	    "it can be called every few minutes.  Its log is keep.log in run_dir.\n"
+	    "\n"
+	    "  --foreground    stays in the shell, with the log on stderr\n"
+	    "  --program FILE  the sidecar, if not beside this program\n"
+	    "  --quiet         says only what is wrong\n"
+	    "  --stop          ends the keeper and its sidecar\n"
+	    "\n"
+	    "  */5 * * * * ~/sidewire/bin/sidewire -c ~/sidewire/sidewire.conf keep --quiet\n",
+	    cmd_keep },
 	{ "prune", "[--keep-seconds N] [--keep-rows N] [--json]",
 	    "remove old events now",
 	    "What the services do by themselves: removes events over events.keep_s and\n"
@@ -221,7 +234,7 @@ finish(int code)
 static int
 run(const char *file, int argc, char **argv)
 {
-	struct cli cli = { .st = NULL };
+	struct cli cli = { .file = file, .st = NULL };
 	char why[1024];
 	int i, code;
 
