@@ -31,7 +31,9 @@ struct shm_user;
  * another version is replaced.  ERR_NOTFOUND, ERR_READONLY, ERR_IO, ERR_FULL, with why. */
 int	 shm_open_file(const struct conf *conf, enum shm_kind kind, struct shm **ret,
 	    char *why, size_t size) ATTR_MUST_CHECK;
-/* A reader that takes no slot (`sidewire stats`); ERR_NOTFOUND: no process made one yet. */
+/* A reader that takes no slot (`sidewire stats`); ERR_NOTFOUND: no process made one yet.
+ * It follows what others write, but for the rows of users that it asks for: those are as they
+ * were then. */
 int	 shm_open_reader(const struct conf *conf, struct shm **ret, char *why, size_t size)
 	    ATTR_MUST_CHECK;
 /* A private, anonymous one, where run_dir cannot be used (CGI, tests). */

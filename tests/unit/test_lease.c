@@ -331,6 +331,42 @@ test_plans(void **state)
 
 #define UNIT(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+struct holders {
+	char	text[512];
+	int	stop_after, n;
+};
+
+static int
+add_holder(const struct lease_holder *h, void *arg)
+{
+	struct holders *holders = arg;
+	size_t len = strlen(holders->text);
+
+	(void)snprintf(holders->text + len, sizeof(holders->text) - len,
+	    "%s(%s) %s %d %d%s;", h->user_id, h->name, h->instance,
+	    (int)h->ends_at, (int)h->pid, h->came_us > 0 ? " came" : "");
+	return ++holders->n == holders->stop_after;
+}
+
+static void
+test_holders(void **state)
+{
+	struct holders all = { .stop_after = 0 }, one = { .stop_after = 1 };
+
+	(void)state;
+	assert_int_equal(lease_beat(db.st, "ws", 42, 1000), 1);
+	assert_int_equal(lease_take(db.st, "v", "ws", LEASE_OPEN, 1000), 1);
+	assert_int_equal(lease_take(db.st, "u", LEASE_POLL, 3000, 1000), 1);
+	assert_int_equal(lease_take(db.st, "w", LEASE_POLL, 2000, 1000), 1);
+	testdb_site(&db, "DELETE FROM users WHERE id = 'v';"
+	    "DELETE FROM events WHERE actor_id = 'v'");
+	assert_int_equal(lease_each_holder(db.st, 2000, add_holder, &all), 0);
+	assert_string_equal(all.text, "u(U) poll 3000 0 came;v() ws 0 42;");
+	assert_int_equal(lease_each_holder(db.st, 2000, add_holder, &one), 0);
+	assert_int_equal(one.n, 1);
+	assert_int_equal(lease_each_holder(db.st, 1999, add_holder, &one), 0);
+}
+
 int
 main(void)
 {
@@ -343,6 +379,7 @@ main(void)
 		UNIT(test_transaction),
 		UNIT(test_failing),
 		UNIT(test_plans),
+		UNIT(test_holders),
 	};
 
 	log_init("test_lease", LOG_ERR_LEVEL);

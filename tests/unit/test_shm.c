@@ -180,6 +180,49 @@ test_reader(void **state)
 	shm_close(a);
 }
 
+struct seen {
+	struct shm_process	last;
+	int			n;
+};
+
+static void
+see(const struct shm_process *process, void *arg)
+{
+	struct seen *seen = arg;
+
+	seen->last = *process;
+	seen->n++;
+}
+
+static void
+test_each_process(void **state)
+{
+	struct seen seen = { .n = 0 };
+	struct shm *a, *r = NULL;
+
+	(void)state;
+	a = attach(SHM_SIDECAR);
+	(void)shm_add_connections(a, 3);
+	(void)shm_add_user_connections(a, shm_user(a, "u"), 2);
+	assert_int_equal(shm_open_reader(&conf, &r, why, sizeof(why)), 0);
+	shm_each_process(r, see, &seen);
+	assert_int_equal(seen.n, 1);
+	assert_int_equal(seen.last.pid, getpid());
+	assert_int_equal(seen.last.kind, SHM_SIDECAR);
+	assert_int_equal(seen.last.connections, 3);
+	assert_int_equal(seen.last.held, 0);
+	assert_int_equal(shm_add_user_connections(r, shm_user(r, "u"), 0), 2);
+	assert_int_equal(shm_add_user_connections(r, shm_user(r, "v"), 0), 0);
+	shm_close(a);
+	shm_each_process(r, see, &seen);
+	assert_int_equal(seen.n, 1);
+	/* What a reader touched is its own copy from then on. */
+	shm_close(r);
+	assert_int_equal(shm_open_reader(&conf, &r, why, sizeof(why)), 0);
+	assert_int_equal(shm_add_user_connections(r, shm_user(r, "u"), 0), 0);
+	shm_close(r);
+}
+
 /* What was wrong with the file that is found. */
 static void
 spoil(int how)
@@ -576,6 +619,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_create),
 		TEST(test_reader),
+		TEST(test_each_process),
 		TEST(test_replaced),
 		TEST(test_failures),
 		TEST(test_killed),
