@@ -31,7 +31,7 @@
 #include "stats.h"
 
 #define MAGIC		0x6d68732d57537277ULL
-#define VERSION		2
+#define VERSION		3
 #define COUNTERS	120	/* room for; a longer stats.def does not compile */
 #define PROBES		16	/* rows looked at for one user */
 #define IDLE_S		60	/* a row untouched for longer may be given away */
@@ -54,6 +54,7 @@ struct head {
 	uint64_t		 host;		/* hash of boot and process id namespace */
 	_Atomic int64_t		 reaped_ms;	/* monotonic */
 	_Atomic uint64_t	 column[SHM_SIDECARS];	/* identities */
+	_Atomic int		 n_slots;	/* of those behind nobody was ever in one */
 };
 
 struct slot {
@@ -278,6 +279,17 @@ reap_sometimes(struct shm *shm)
 		(void)shm_reap(shm);
 }
 
+/* From here on the slot is counted. */
+static void
+use_slot(struct map *map, int i)
+{
+	int n = atomic_load(&map->head.n_slots);
+
+	while (n <= i && !atomic_compare_exchange_weak(&map->head.n_slots, &n,
+	    i + 1))
+		;
+}
+
 static void
 take_slot(struct shm *shm, enum shm_kind kind)
 {
@@ -291,6 +303,7 @@ take_slot(struct shm *shm, enum shm_kind kind)
 		none = 0;
 		if (atomic_compare_exchange_strong(&map->slot[i].owner, &none,
 		    shm->me)) {
+			use_slot(map, i);
 			shm->slot = &map->slot[i];
 			break;
 		}
@@ -620,9 +633,10 @@ total(struct shm *shm, int which)
 	struct map *map = shm->map;
 	uint64_t who;
 	int64_t sum = 0;
-	int i;
+	int i, n = atomic_load(&map->head.n_slots);
 
-	for (i = 0; i < SHM_PROCESSES; i++) {
+	/* A damaged number is not to be followed. */
+	for (i = 0; i < n && i < SHM_PROCESSES; i++) {
 		who = atomic_load(&map->slot[i].owner);
 		if (who == 0 || who & REAPING)
 			continue;

@@ -129,10 +129,15 @@ hash_token(const struct tokencache *tc, const char *token, size_t len)
 static int
 is_same(const char *a, const char *b, size_t len)
 {
-	unsigned char differ = 0;
+	uint64_t differ = 0, x, y;
 	size_t i;
 
-	for (i = 0; i < len; i++)
+	for (i = 0; len - i >= sizeof(x); i += sizeof(x)) {
+		memcpy(&x, a + i, sizeof(x));
+		memcpy(&y, b + i, sizeof(y));
+		differ |= x ^ y;
+	}
+	for (; i < len; i++)
 		differ |= (unsigned char)(a[i] ^ b[i]);
 	return differ == 0;
 }

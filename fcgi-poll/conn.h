@@ -34,8 +34,10 @@ enum conn_state {
 struct conn {
 	LIST_ENTRY(conn)	 all;		/* {the gate's lock} */
 	TAILQ_ENTRY(conn)	 link;		/* CONN_NEW: {the gate's lock}; CONN_WRITING: */
-						/* on its way, {the keeper's lock} */
-	int64_t			 since_mono_ms;	/* {the gate's lock} CONN_NEW: silent */
+						/* on its way, {the keeper's lock}; */
+						/* CONN_HELD: not watched yet */
+	int64_t			 since_mono_ms;	/* {the gate's lock} CONN_NEW: silent; */
+						/* CONN_HELD: held */
 	struct request_wire	 wire;
 	struct timer		 timer;		/* the keeper's */
 	struct buf		 out;		/* what conn_write() goes on with */
@@ -50,6 +52,7 @@ struct conn {
 	unsigned char		 is_timed;	/* reading from it ends by itself */
 	unsigned char		 is_at_gate;	/* the gate's epoll knows the descriptor, */
 	unsigned char		 is_watched;	/* so does the keeper's */
+	unsigned char		 is_fresh;	/* held, and not watched yet */
 };
 TAILQ_HEAD(conn_queue, conn);
 

@@ -21,6 +21,8 @@
 #define GATE_WORKER_FDS	4	/* besides, for each worker's */
 #define GATE_REST_MS	200	/* after descriptors ran out */
 #define GATE_FIRST_S	30	/* a new connection that says nothing */
+#define GATE_IN_A_ROW	16	/* new ones accepted before others are looked for */
+#define GATE_PAUSE	4	/* not tried again, when nobody was there */
 #define GATE_LAST_MS	1000	/* the same while draining */
 
 struct app;
@@ -39,9 +41,14 @@ void	 gate_start(struct gate *g, gate_wake_fn *wake, void *arg);
 /* When nobody uses it any more: ends what connections there are.  NULL is fine. */
 void	 gate_close(struct gate *g);
 
+/* What a thread that takes connections remembers between two; zeroed at first. */
+struct gate_turn {
+	unsigned	 accepted;	/* new ones in a row */
+	unsigned	 pause;		/* so many more before it looks for another at once */
+};
 /* Waits for a connection that has something to read, as CONN_BUSY and the caller's, with
  * the next seq; NULL after gate_end(). */
-struct conn *gate_take(struct gate *g);
+struct conn *gate_take(struct gate *g, struct gate_turn *turn);
 /* Gives a connection back that was answered: it waits there for its next request, or ends
  * when it is not kept, or the process drains.  Not the caller's any more, in any case. */
 void	 gate_put(struct gate *g, struct conn *c);

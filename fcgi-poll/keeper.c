@@ -31,6 +31,8 @@
 
 #define ROUND		256	/* events taken at once */
 #define WATCH_MS	1000
+#define HELD_MS		1000	/* held for so long, a connection is watched */
+#define HELD_STEP_MS	250	/* how many begin to be watched at once */
 
 struct keeper {
 	struct app		*app;
@@ -46,6 +48,7 @@ struct keeper {
 	_Atomic int		 is_asked_to_drain;
 	/* The thread's own: */
 	struct timers		 timers;
+	struct conn_queue	 fresh;		/* held, not watched yet; the longest first */
 	int			 is_draining;
 	int			 tail_fd;	/* registered; -1: none */
 	unsigned		 tail_version;
@@ -164,9 +167,56 @@ go_on(struct keeper *k, struct conn *c, int rc)
 		watch(k, c, EPOLLOUT, KEEPER_WRITE_S);
 }
 
+/*
+ * Most that are held while much happens are answered within a second, and to watch each
+ * would be a tenth of what it costs: who goes away so soon is noticed at its end.
+ */
+static void
+watch_later(struct keeper *k, struct conn *c)
+{
+	c->since_mono_ms = clock_mono_ms();
+	c->is_fresh = 1;
+	TAILQ_INSERT_TAIL(&k->fresh, c, link);
+}
+
+static void
+leave_fresh(struct keeper *k, struct conn *c)
+{
+	if (c->is_fresh)
+		TAILQ_REMOVE(&k->fresh, c, link);
+	c->is_fresh = 0;
+}
+
+static void
+watch_fresh(struct keeper *k, int64_t now_ms)
+{
+	struct conn *c = TAILQ_FIRST(&k->fresh);
+
+	if (c == NULL || now_ms - c->since_mono_ms < HELD_MS)
+		return;
+	for (; c != NULL && now_ms - c->since_mono_ms >=
+	    HELD_MS - HELD_STEP_MS; c = TAILQ_FIRST(&k->fresh)) {
+		leave_fresh(k, c);
+		watch(k, c, EPOLLIN | EPOLLRDHUP, 0);
+	}
+}
+
+static int64_t
+fresh_wait_ms(const struct keeper *k, int64_t now_ms)
+{
+	const struct conn *c = TAILQ_FIRST(&k->fresh);
+	int64_t wait;
+
+	if (c == NULL)
+		return -1;
+	wait = c->since_mono_ms + HELD_MS - now_ms;
+	return wait > 0 ? wait : 0;
+}
+
 static void
 on_answer(struct conn *c, struct reply *rep, void *arg)
 {
+	leave_fresh(arg, c);
 	c->hold = NULL;
 	c->state = CONN_WRITING;
 	go_on(arg, c, conn_answer(c, rep));
@@ -208,7 +258,7 @@ static void
 take_hold(struct keeper *k, struct hold *hold)
 {
 	if (hold->conn != NULL)
-		watch(k, hold->conn, EPOLLIN | EPOLLRDHUP, 0);
+		watch_later(k, hold->conn);
 	park_enter(k->app->park, hold);
 }
 
@@ -303,6 +353,7 @@ wait_us(const struct keeper *k, int64_t now_us)
 	int64_t now_ms = now_us / 1000, wait = k->duty_ms - now_ms;
 
 	wait = earlier(wait, timers_wait_ms(&k->timers, now_ms));
+	wait = earlier(wait, fresh_wait_ms(k, now_ms));
 	wait = earlier(wait, gate_wait_ms(k->gate, now_ms));
 	if (k->is_draining)
 		wait = earlier(wait, k->drain_ms - now_ms);
@@ -356,6 +407,7 @@ round_once(struct keeper *k)
 	tell_workers(k);
 	now_ms = clock_mono_ms();
 	run_timers(k, now_ms);
+	watch_fresh(k, now_ms);
 	gate_tick(k->gate, now_ms);
 	if (now_ms >= k->duty_ms)
 		k->duty_ms = now_ms + duty_tick(k->duty, now_ms);
@@ -419,6 +471,7 @@ keeper_open(struct app *app, struct gate *gate, struct workers *workers,
 	k->duty = duty;
 	k->epfd = k->wakefd = k->tail_fd = -1;
 	TAILQ_INIT(&k->conns);
+	TAILQ_INIT(&k->fresh);
 	STAILQ_INIT(&k->holds);
 	timers_init(&k->timers);
 	(void)pthread_mutex_init(&k->lock, NULL);

@@ -11,6 +11,7 @@
 
 #include "answer.h"
 #include "app.h"
+#include "buf.h"
 #include "clock.h"
 #include "err.h"
 #include "event.h"
@@ -28,6 +29,7 @@
 
 #define ENDED		256		/* so that one user's end is doubt for few others */
 #define HELD_BYTES	(128 * 1024)	/* of one answer: what a socket takes */
+#define KEPT_BYTES	(16 * 1024)	/* kept for the next one */
 
 struct park {
 	struct app		*app;
@@ -41,6 +43,7 @@ struct park {
 	_Atomic int64_t		 ended[ENDED];	/* by a hash of the user: position; */
 	_Atomic int64_t		 noted;		/* complete up to there */
 	unsigned		 fd_version;
+	struct buf		 body;		/* of the last answer, for its memory */
 	park_answer_fn		*answer;
 	void			*arg;
 };
@@ -157,6 +160,25 @@ refuse(struct park *p, struct hold *hold, enum problem problem)
 	forget(p, hold);
 }
 
+/* A body that is not of a giant keeps its memory for the next one. */
+static void
+begin_reply(struct park *p, const struct hold *hold, struct reply *rep)
+{
+	reply_init(rep);
+	rep->origin = hold->origin;
+	p->body.max = rep->body.max;
+	rep->body = p->body;
+	buf_reset(&rep->body);
+}
+
+static void
+end_reply(struct park *p, struct reply *rep)
+{
+	if (rep->body.cap > KEPT_BYTES)
+		buf_release(&rep->body);
+	p->body = rep->body;
+}
+
 /* Answers and forgets a hold, unless it was only woken and sees nothing. */
 static void
 settle(struct park *p, struct hold *hold)
@@ -170,18 +192,17 @@ settle(struct park *p, struct hold *hold)
 		refuse(p, hold, PROBLEM_REVOKED);
 		return;
 	}
-	reply_init(&rep);
-	rep.origin = hold->origin;
+	begin_reply(p, hold, &rep);
 	answer_begin(&a, &rep.body, HELD_BYTES);
 	n = read_news(p, hold, &a);
 	if (n < 0) {
-		reply_release(&rep);
+		end_reply(p, &rep);
 		refuse(p, hold, PROBLEM_BUSY);
 		return;
 	}
 	if (n == 0 && (hold->end == HOLD_WOKEN || hold->end == HOLD_WAITS)) {
 		hold->end = HOLD_WAITS;
-		reply_release(&rep);
+		end_reply(p, &rep);
 		/* A long stretch that it may not see: on with the next part. */
 		if (hub_has_news(&hold->sub))
 			look_at(p, hold, HOLD_WOKEN);
@@ -190,7 +211,7 @@ settle(struct park *p, struct hold *hold)
 	compose(p, hold, &a);
 	count(p, hold, n);
 	p->answer(hold->conn, &rep, p->arg);
-	reply_release(&rep);
+	end_reply(p, &rep);
 	forget(p, hold);
 }
 
@@ -324,6 +345,7 @@ park_open(struct app *app, struct park **ret, char *why, size_t size)
 		return ERR_NOMEM;
 	p->app = app;
 	timers_init(&p->timers);
+	buf_init(&p->body, REPLY_MAX_BODY);
 	LIST_INIT(&p->all);
 	STAILQ_INIT(&p->queue);
 	rc = tail_open(app->conf, &tail_ops, p, &p->tail, why, size);
@@ -348,6 +370,7 @@ park_close(struct park *p)
 	hub_free(p->hub);
 	tail_close(p->tail);
 	timers_release(&p->timers);
+	buf_release(&p->body);
 	free(p);
 }
 

@@ -12,7 +12,7 @@
 #define USUAL_HEADERS	500	/* bytes: one allocation */
 #define REALM		"Bearer realm=\"sidewire\""
 
-enum { FCGI_VERSION = 1, FCGI_END_REQUEST = 3, FCGI_STDOUT = 6 };
+enum { FCGI_VERSION = 1, FCGI_END_REQUEST = 3, FCGI_STDOUT = 6, RECORD_HEAD = 8 };
 
 void
 reply_init(struct reply *rep)
@@ -138,12 +138,19 @@ add_number(struct buf *b, size_t n)
 static void
 print_headers(const struct reply *rep, struct buf *b)
 {
-	buf_adds(b, "Status: ");
-	add_number(b, (size_t)rep->status);
-	buf_addc(b, ' ');
-	buf_adds(b, reason(rep->status));
-	buf_adds(b, "\r\nContent-Type: ");
-	buf_adds(b, rep->content_type);
+	static const char usual[] =
+	    "Status: 200 OK\r\nContent-Type: " REPLY_JSON;
+
+	if (rep->status == 200 && strcmp(rep->content_type, REPLY_JSON) == 0) {
+		buf_add(b, usual, sizeof(usual) - 1);
+	} else {
+		buf_adds(b, "Status: ");
+		add_number(b, (size_t)rep->status);
+		buf_addc(b, ' ');
+		buf_adds(b, reason(rep->status));
+		buf_adds(b, "\r\nContent-Type: ");
+		buf_adds(b, rep->content_type);
+	}
 	if (rep->status != 204) {
 		buf_adds(b, "\r\nContent-Length: ");
 		add_number(b, rep->body.len);
@@ -196,17 +203,23 @@ add_record(struct buf *b, int type, int id, size_t len)
 	buf_add(b, h, sizeof(h));
 }
 
-/* Head and body as one stream, cut into records. */
 static void
-add_stream(struct buf *b, int id, const struct buf *head, const char *body,
-    size_t body_len)
+set_record_len(struct buf *b, size_t at, size_t len)
 {
-	size_t n = REPLY_MAX_RECORD - head->len;	/* of body in this */
+	b->p[at + 4] = (char)(len >> 8);
+	b->p[at + 5] = (char)len;
+}
+
+/* Head and body as one stream, cut into records; the head is there, behind its record. */
+static void
+add_stream(struct buf *b, int id, size_t start, const char *body, size_t body_len)
+{
+	size_t head_len = b->len - start - RECORD_HEAD;
+	size_t n = REPLY_MAX_RECORD - head_len;		/* of body in this */
 
 	if (n > body_len)
 		n = body_len;
-	add_record(b, FCGI_STDOUT, id, head->len + n);
-	buf_add(b, head->p, head->len);
+	set_record_len(b, start, head_len + n);
 	buf_add(b, body, n);
 	while (n < body_len) {
 		body += n;
@@ -221,19 +234,20 @@ void
 reply_print_fcgi(struct reply *rep, int request_id, struct buf *ret)
 {
 	static const unsigned char done[8];	/* FCGI_REQUEST_COMPLETE */
-	struct buf head;
+	size_t start = ret->len;
 
 	check_body(rep);
-	buf_init(&head, MAX_HEADERS);
-	buf_reserve(&head, USUAL_HEADERS);
-	print_headers(rep, &head);
-	if (buf_err(&head) == 0) {
-		buf_reserve(ret, head.len + sent_len(rep) + 64);
-		add_stream(ret, request_id, &head, buf_str(&rep->body),
-		    sent_len(rep));
-		add_record(ret, FCGI_STDOUT, request_id, 0);
-		add_record(ret, FCGI_END_REQUEST, request_id, sizeof(done));
-		buf_add(ret, done, sizeof(done));
+	buf_reserve(ret, USUAL_HEADERS + sent_len(rep) + 64);
+	add_record(ret, FCGI_STDOUT, request_id, 0);
+	print_headers(rep, ret);
+	if (buf_err(ret) != 0)
+		return;
+	if (ret->len - start - RECORD_HEAD > MAX_HEADERS) {
+		buf_cut(ret, start);
+		return;
 	}
-	buf_release(&head);
+	add_stream(ret, request_id, start, buf_str(&rep->body), sent_len(rep));
+	add_record(ret, FCGI_STDOUT, request_id, 0);
+	add_record(ret, FCGI_END_REQUEST, request_id, sizeof(done));
+	buf_add(ret, done, sizeof(done));
 }

@@ -41,15 +41,33 @@ static const struct request_text names[P_COUNT] = {
 	[P_KEY] = NAME("HTTP_IDEMPOTENCY_KEY"),
 };
 
+/* A bit for each name of this length: few are looked at of twenty that come. */
+static const unsigned of_length[] = {
+	[9] = 1U << P_INFO,
+	[11] = 1U << P_URI | 1U << P_SCRIPT | 1U << P_ORIGIN | 1U << P_ADDR,
+	[12] = 1U << P_QUERY | 1U << P_TYPE,
+	[13] = 1U << P_AUTH_PLAIN,
+	[14] = 1U << P_METHOD | 1U << P_FORWARDED | 1U << P_REAL_IP |
+	    1U << P_LENGTH,
+	[15] = 1U << P_SOFTWARE,
+	[18] = 1U << P_AUTH,
+	[20] = 1U << P_XFF | 1U << P_KEY,
+	[21] = 1U << P_CONTEXT,
+	[27] = 1U << P_AUTH_REDIRECT
+};
+
 void
 request_set_param(struct request_text ret[P_COUNT], const char *name,
     size_t name_len, const char *value, size_t len)
 {
+	unsigned which;
 	int i;
 
-	for (i = 0; i < P_COUNT; i++) {
-		if (names[i].len == name_len &&
-		    memcmp(names[i].p, name, name_len) == 0) {
+	which = name_len < sizeof(of_length) / sizeof(of_length[0]) ?
+	    of_length[name_len] : 0;
+	for (; which != 0; which &= which - 1) {
+		i = __builtin_ctz(which);
+		if (memcmp(names[i].p, name, name_len) == 0) {
 			ret[i].p = value;
 			/* As in an environment, where a NUL is the end. */
 			ret[i].len = strnlen(value, len);

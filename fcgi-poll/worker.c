@@ -115,6 +115,7 @@ static void *
 run(void *arg)
 {
 	struct worker *w = arg;
+	struct gate_turn turn = { 0, 0 };
 	struct conn *c;
 	unsigned generation;
 	sigset_t set;
@@ -122,8 +123,8 @@ run(void *arg)
 	(void)sigemptyset(&set);
 	(void)sigaddset(&set, SIGUSR2);
 	(void)pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-	for (c = gate_take(w->all->gate); c != NULL;
-	    c = gate_take(w->all->gate)) {
+	for (c = gate_take(w->all->gate, &turn); c != NULL;
+	    c = gate_take(w->all->gate, &turn)) {
 		(void)pthread_mutex_lock(&w->lock);
 		work(w, c);
 		generation = w->handler.generation;

@@ -49,10 +49,14 @@ on_wake(void *arg)
 	atomic_fetch_add(&w->wakes, 1);
 }
 
+/* Of each thread that takes. */
+static _Thread_local struct gate_turn turn;
+
 static void
 open_world(struct world *w)
 {
 	memset(w, 0, sizeof(*w));
+	memset(&turn, 0, sizeof(turn));
 	w->conf.poll_threads = THREADS;
 	w->app.conf = &w->conf;
 	assert_int_equal(shm_open_private(SHM_POLL, &w->app.shm), 0);
@@ -124,7 +128,7 @@ take(const struct world *w)
 	struct request req;
 	struct conn *c;
 
-	c = gate_take(w->gate);
+	c = gate_take(w->gate, &turn);
 	assert_non_null(c);
 	assert_int_equal(c->state, CONN_BUSY);
 	assert_int_equal(conn_read(c, &req), 0);
@@ -188,7 +192,7 @@ test_part(void **state)
 	open_world(&w);
 	fd = dial(&w);
 	assert_int_equal(write(fd, p, len - 1), (ssize_t)len - 1);
-	c = gate_take(w.gate);
+	c = gate_take(w.gate, &turn);
 	assert_false(c->is_whole);
 	assert_int_equal(write(fd, p + len - 1, 1), 1);
 	assert_int_equal(conn_read(c, &req), 0);
@@ -245,7 +249,7 @@ test_patience(void **state)
 	assert_true(c->wire.is_kept);
 	gate_put(w.gate, c);
 	assert_int_equal(write(fd, p, len - 1), (ssize_t)len - 1);
-	c = gate_take(w.gate);
+	c = gate_take(w.gate, &turn);
 	assert_false(c->is_whole);
 	assert_int_equal(write(fd, p + len - 1, 1), 1);
 	assert_int_equal(conn_read(c, &req), 0);
@@ -347,6 +351,51 @@ test_no_descriptors(void **state)
 	close_world(&w);
 }
 
+/* New ones are taken one after another, and one that is kept gets its turn meanwhile. */
+static void
+test_in_a_row(void **state)
+{
+	enum { NEW = 3 * GATE_IN_A_ROW };
+	int fd[NEW], kept, i, kept_at = -1;
+	struct world w;
+	struct conn *c;
+
+	(void)state;
+	open_world(&w);
+	kept = dial(&w);
+	ask(kept, 1);
+	c = take(&w);
+	for (i = 0; i < NEW; i++) {
+		fd[i] = dial(&w);
+		ask(fd[i], 0);
+	}
+	gate_put(w.gate, take(&w));
+	ask(kept, 1);
+	gate_put(w.gate, c);
+	for (i = 1; i <= NEW; i++) {
+		c = take(&w);
+		if (c->wire.is_kept)
+			kept_at = i;
+		else
+			gate_drop(w.gate, c);
+	}
+	assert_in_range(kept_at, 1, 2 * GATE_IN_A_ROW);
+	for (i = 0; i < NEW; i++) {
+		assert_closed(fd[i]);
+		(void)close(fd[i]);
+	}
+	/* There is nobody, and after that somebody again. */
+	for (i = 0; i < 3 * GATE_PAUSE; i++) {
+		fd[0] = dial(&w);
+		ask(fd[0], 0);
+		gate_put(w.gate, take(&w));
+		assert_closed(fd[0]);
+		(void)close(fd[0]);
+	}
+	(void)close(kept);
+	close_world(&w);
+}
+
 /* --- with threads --- */
 
 static void *
@@ -356,7 +405,8 @@ serve(void *arg)
 	struct request req;
 	struct conn *c;
 
-	for (c = gate_take(w->gate); c != NULL; c = gate_take(w->gate)) {
+	for (c = gate_take(w->gate, &turn); c != NULL;
+	    c = gate_take(w->gate, &turn)) {
 		if (conn_read(c, &req) < 0) {
 			gate_drop(w->gate, c);
 			continue;
@@ -407,7 +457,7 @@ test_drain(void **state)
 	assert_closed(silent);
 	gate_end(w.gate);
 	assert_int_equal(pthread_join(thread, NULL), 0);
-	assert_null(gate_take(w.gate));
+	assert_null(gate_take(w.gate, &turn));
 	assert_int_equal(gate_count(w.gate), 0);
 	assert_true(atomic_load(&w.wakes) > 0);
 	(void)close(kept);
@@ -476,6 +526,7 @@ main(void)
 		cmocka_unit_test(test_silent),
 		cmocka_unit_test(test_no_descriptors),
 		cmocka_unit_test(test_drain),
+		cmocka_unit_test(test_in_a_row),
 		cmocka_unit_test(test_threads),
 	};
 
