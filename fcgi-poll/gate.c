@@ -46,12 +46,13 @@ struct gate {
 	_Atomic uint64_t	 seq;
 	_Atomic int		 count;
 	_Atomic int		 is_draining;
-	_Atomic int		 is_resting;	/* said so, and nobody came since */
 	pthread_mutex_t		 lock;
 	LIST_HEAD(, conn)	 all;		/* {lock} */
 	struct conn_queue	 silent;	/* {lock} CONN_NEW, the longest first */
 	int			 is_accepting;	/* {lock} */
 	int64_t			 rest_end_ms;	/* {lock} 0: it does not rest */
+	int64_t			 calm_ms;	/* {lock} when resting, which was logged, is
+						 * over; 0: nothing was */
 };
 
 /* --- connections --- */
@@ -213,12 +214,16 @@ watch_listener(struct gate *g)
 static void
 rest(struct gate *g, const char *why)
 {
+	int was_calm;
+
 	stats_add(g->app->shm, STATS_accept_rests, 1);
-	if (atomic_exchange(&g->is_resting, 1) == 0)
-		log_warnx("[LongPoll] accepting rests: %s", why);
 	lock(g);
+	was_calm = g->calm_ms == 0;
 	g->rest_end_ms = clock_mono_ms() + GATE_REST_MS;
+	g->calm_ms = g->rest_end_ms + GATE_CALM_MS;
 	unlock(g);
+	if (was_calm)
+		log_warnx("[LongPoll] accepting rests: %s", why);
 	g->wake(g->arg);
 }
 
@@ -245,9 +250,6 @@ accept_one(struct gate *g, struct conn **ret, const char **ret_why)
 		return 0;
 	}
 	enter(g, *ret);
-	if (atomic_load_explicit(&g->is_resting, memory_order_relaxed) != 0 &&
-	    atomic_exchange(&g->is_resting, 0) != 0)
-		log_info("[LongPoll] accepting goes on");
 	return 1;
 }
 
@@ -343,8 +345,8 @@ gate_wait_ms(struct gate *g, int64_t now_mono_ms)
 	int64_t at = INT64_MAX;
 
 	lock(g);
-	if (g->rest_end_ms != 0)
-		at = g->rest_end_ms;
+	if (g->calm_ms != 0)
+		at = g->rest_end_ms != 0 ? g->rest_end_ms : g->calm_ms;
 	c = TAILQ_FIRST(&g->silent);
 	if (c != NULL && c->since_mono_ms + silent_ms(g) < at)
 		at = c->since_mono_ms + silent_ms(g);
@@ -358,12 +360,16 @@ void
 gate_tick(struct gate *g, int64_t now_mono_ms)
 {
 	struct conn *c;
+	int is_over;
 
 	lock(g);
 	if (g->rest_end_ms != 0 && now_mono_ms >= g->rest_end_ms) {
 		g->rest_end_ms = 0;
 		watch_listener(g);
 	}
+	is_over = g->calm_ms != 0 && now_mono_ms >= g->calm_ms;
+	if (is_over)
+		g->calm_ms = 0;
 	for (c = TAILQ_FIRST(&g->silent); c != NULL &&
 	    now_mono_ms - c->since_mono_ms >= silent_ms(g);
 	    c = TAILQ_FIRST(&g->silent)) {
@@ -372,6 +378,8 @@ gate_tick(struct gate *g, int64_t now_mono_ms)
 		(void)shutdown(c->wire.fd, SHUT_RDWR);
 	}
 	unlock(g);
+	if (is_over)
+		log_info("[LongPoll] accepting goes on");
 }
 
 void

@@ -20,6 +20,7 @@
 #define GATE_SPARE_FDS	64	/* kept for the database and the log */
 #define GATE_WORKER_FDS	4	/* besides, for each worker's */
 #define GATE_REST_MS	200	/* after descriptors ran out */
+#define GATE_CALM_MS	10000	/* without another rest: it is over, for the log */
 #define GATE_FIRST_S	30	/* a new connection that says nothing */
 #define GATE_IN_A_ROW	16	/* new ones accepted before others are looked for */
 #define GATE_PAUSE	4	/* not tried again, when nobody was there */

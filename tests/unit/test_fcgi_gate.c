@@ -307,6 +307,67 @@ test_silent(void **state)
 	close_world(&w);
 }
 
+/* Accepts until there is no descriptor; the first connection is kept and asks on. */
+static void
+run_out(struct world *w, int fd, int rests)
+{
+	while (stats_get(w->app.shm, STATS_accept_rests) < (uint64_t)rests) {
+		ask(fd, 1);
+		gate_put(w->gate, take(w));
+	}
+}
+
+/* However often it rests, the log tells of the first time, and of the end. */
+static void
+test_no_descriptors_long(void **state)
+{
+	struct rlimit rl, few;
+	struct world w;
+	char text[2048] = "";
+	int64_t now_ms;
+	int fd[2], log[2], saved, i;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &rl), 0);
+	assert_int_equal(pipe(log), 0);
+	saved = dup(STDERR_FILENO);
+	open_world(&w);
+	fd[0] = dial(&w);
+	fd[1] = dial(&w);
+	ask(fd[0], 1);
+	few = rl;
+	few.rlim_cur = (rlim_t)fd[1] + 2;
+	assert_int_equal(dup2(log[1], STDERR_FILENO), STDERR_FILENO);
+	for (i = 1; i <= 3; i++) {
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+		run_out(&w, fd[0], i);
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &rl), 0);
+		now_ms = clock_mono_ms();
+		gate_tick(w.gate, now_ms + gate_wait_ms(w.gate, now_ms));
+		/* One is let in before it rests again. */
+		ask(fd[1], 0);
+		gate_put(w.gate, take(&w));
+		(void)close(fd[1]);
+		fd[1] = dial(&w);
+	}
+	gate_tick(w.gate, now_ms + gate_wait_ms(w.gate, now_ms));
+	assert_int_equal(gate_wait_ms(w.gate, now_ms), -1);
+	assert_int_equal(dup2(saved, STDERR_FILENO), STDERR_FILENO);
+	(void)close(log[1]);
+	assert_true(read(log[0], text, sizeof(text) - 1) > 0);
+	assert_non_null(strstr(text, "accepting rests"));
+	assert_null(strstr(strstr(text, "accepting rests") + 1,
+	    "accepting rests"));
+	assert_non_null(strstr(text, "accepting goes on"));
+	assert_null(strstr(strstr(text, "accepting goes on") + 1,
+	    "accepting goes on"));
+	(void)close(saved);
+	(void)close(log[0]);
+	(void)close(fd[0]);
+	(void)close(fd[1]);
+	close_world(&w);
+}
+
 static void
 test_no_descriptors(void **state)
 {
@@ -525,6 +586,7 @@ main(void)
 		cmocka_unit_test(test_patience),
 		cmocka_unit_test(test_silent),
 		cmocka_unit_test(test_no_descriptors),
+		cmocka_unit_test(test_no_descriptors_long),
 		cmocka_unit_test(test_drain),
 		cmocka_unit_test(test_in_a_row),
 		cmocka_unit_test(test_threads),
