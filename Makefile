@@ -213,6 +213,13 @@ deb: packages-build-deb
 check-deb: deb
 	tests/deb/run.sh $(DEB)
 
+# The programs with their libraries and the folder for shared hosting, in build/tarball.
+tarball: packages-build-run-tarball programs
+	@deploy/tarball.sh $B/bin build/tarball $(VERSION)
+# Tries it out where there is nothing but libc, as root.
+check-tarball: tarball
+	tests/tarball/run.sh build/tarball/*.tar.gz
+
 help:
 	@echo "make             build the three programs under $B/bin (installs what that needs)"
 	@echo "make run         the example site on loopback: prints a URL and two tokens; Ctrl-C ends it"
@@ -226,12 +233,13 @@ help:
 	@echo "make install     PREFIX=/usr/local DESTDIR="
 	@echo "make install-units  the systemd units, users and directories, likewise"
 	@echo "make deb         the package for Debian, in build/deb; check-deb tries it out (root)"
+	@echo "make tarball     programs with libraries for shared hosting; check-tarball likewise"
 	@echo "make clean"
 
 clean:
 	rm -rf build
 
 .PHONY: all programs bench-programs bench-peers run test unit unit-build fuzz fuzz-replay client-test e2e chaos check-asan lint bench \
-	install install-units deb check-deb help clean
+	install install-units deb check-deb tarball check-tarball help clean
 .SECONDARY:
 -include $(shell find $B -name '*.d' 2>/dev/null)

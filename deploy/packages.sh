@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs the Debian packages that a purpose needs and this machine lacks.
 #
-#   deploy/packages.sh build|run|test|fuzz|lint|deb|bench|peers ...
+#   deploy/packages.sh build|run|test|fuzz|lint|deb|tarball|bench|peers ...
 #
 # Needs root or sudo only when something is missing.  Services that come with a package
 # (lighttpd, Apache) are not started by the installation.
@@ -22,9 +22,10 @@ wanted() {
 	fuzz)	echo clang libclang-rt-14-dev ;;
 	lint)	echo git mandoc ;;
 	deb)	echo build-essential curl debhelper debootstrap libcmocka-dev lintian ;;
+	tarball) echo binutils curl patchelf ;;
 	bench)	echo nginx-light strace ;;
 	peers)	echo libnginx-mod-nchan ;;
-	*)	echo "usage: deploy/packages.sh build|run|test|fuzz|lint|deb|bench|peers ..." >&2
+	*)	echo "usage: deploy/packages.sh build|run|test|fuzz|lint|deb|tarball|bench|peers ..." >&2
 		exit 2 ;;
 	esac
 }

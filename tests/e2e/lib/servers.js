@@ -152,3 +152,40 @@ export const apacheLog = (site) => fs.readFileSync(path.join(site.dir, 'apache.l
 
 // Waits for a line of Apache's error log.
 export const apacheSaid = (site, pattern) => until(() => pattern.test(apacheLog(site)), `Apache says ${pattern}`);
+
+// An Apache as shared hosts have it, run by the user of the site: SITE/home/public_html is the
+// document root, and what he may decide he decides in .htaccess.
+export async function startUsersApache(site, modules) {
+	const load = ['mpm_event', 'authz_core', 'mime', 'rewrite', 'setenvif', ...modules]
+		.filter((m) => hasApacheModule(m)).map((m) => `LoadModule ${m}_module ${MODULES}/mod_${m}.so`);
+	fs.mkdirSync(path.join(site.dir, 'fcgid'));
+	fs.writeFileSync(path.join(site.dir, 'apache.conf'), `
+ServerRoot "${site.dir}"
+ServerName localhost
+Listen 127.0.0.1:${site.webPort}
+PidFile "${site.dir}/apache.pid"
+DefaultRuntimeDir "${site.dir}"
+Mutex file:${site.dir}
+${load.join('\n')}
+ErrorLog "${site.dir}/apache.log"
+TypesConfig /dev/null
+DocumentRoot "${site.home}/public_html"
+StartServers 1
+${modules.includes('fcgid') ? `FcgidIPCDir "${site.dir}/fcgid"\nFcgidProcessTableFile "${site.dir}/fcgid.shm"` : ''}
+${modules.includes('cgid') ? `ScriptSock "${site.dir}/cgid.sock"` : ''}
+<Directory "/">
+	AllowOverride None
+	Require all denied
+</Directory>
+<Directory "${site.home}/public_html">
+	Options Indexes SymLinksIfOwnerMatch
+	AllowOverride FileInfo AuthConfig Limit Indexes Options=ExecCGI,Indexes,MultiViews,SymLinksIfOwnerMatch
+	Require all granted
+</Directory>
+`);
+	if (site.user.uid !== undefined)
+		chownAll(site.dir, site.user);
+	site.apache = site.start('apache', apachePath(), ['-f', path.join(site.dir, 'apache.conf'), '-DFOREGROUND'],
+		{ uid: site.user.uid, gid: site.user.gid });
+	await site.answers(site.web);
+}
