@@ -13,7 +13,7 @@ wanted() {
 		    libjson-c-dev libjwt-dev libsqlite3-dev libcurl4-openssl-dev ;;
 	run)	echo libwebsockets-evlib-ev lighttpd php-cgi php-sqlite3 curl \
 		    sqlite3 python3 python3-websockets ;;
-	test)	echo libcmocka-dev apache2 libapache2-mod-fcgid nginx-light spawn-fcgi \
+	test)	echo libcmocka-dev apache2 libapache2-mod-fcgid nginx-light spawn-fcgi openssl \
 		    php-cli php-sqlite3 chromium fonts-inter fonts-noto-cjk \
 		    strace systemd
 		# Any Node.js from 18 on will do; Debian's where there is none.

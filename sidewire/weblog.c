@@ -73,6 +73,19 @@ count(struct weblog *w, const char *mark, const char **ret_first)
 	return n;
 }
 
+/* Whether there is one to look into. */
+static int
+is_any_readable(const struct weblog *w)
+{
+	size_t i;
+
+	for (i = 0; i < w->found.gl_pathc; i++) {
+		if (access(w->found.gl_pathv[i], R_OK) == 0)
+			return 1;
+	}
+	return 0;
+}
+
 /* The logs that are named, else those of Debian's web servers; none is fine. */
 static void
 find_logs(struct weblog *w)
@@ -111,15 +124,17 @@ knock_socket(struct weblog *w, const char *path)
 {
 	struct visit_line *line;
 	char data[4096], why[256];
+	ssize_t n;
 
 	if (visit_call(w->v, path, "Upgrade: websocket\r\nConnection: Upgrade\r\n"
 	    "Sec-WebSocket-Version: 13\r\n"
 	    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", &line, why,
 	    sizeof(why)) < 0)
 		return;		/* check_socket() has told */
-	/* The answer, our close frame (masked, without a code), and to the end, for a server
-	 * logs a request when it is over. */
-	if (visit_receive(line, data, sizeof(data), WEBLOG_MS) > 0 &&
+	/* An open socket ends by our close frame (masked, without a code); it is read to its end,
+	 * for a server logs a request when it is over. */
+	n = visit_receive(line, data, sizeof(data), WEBLOG_MS);
+	if (n > 12 && memcmp(data + 8, " 101", 4) == 0 &&
 	    visit_send(line, "\x88\x80\0\0\0\0", 6) == 0) {
 		while (visit_receive(line, data, sizeof(data), WEBLOG_MS) > 0)
 			continue;
@@ -172,6 +187,9 @@ weblog_check(struct doctor *d, struct visit *v)
 	if (w.found.gl_pathc == 0)
 		report_add(&d->report, VERDICT_SKIP, "logs", NULL,
 		    "no log of a web server is in its usual place: --log FILE");
+	else if (!is_any_readable(&w))
+		report_add(&d->report, VERDICT_SKIP, "logs", NULL, "%s, say, cannot be "
+		    "read: --log FILE, or run it as root", w.found.gl_pathv[0]);
 	else if (!leave_marks(&w) && count(&w, w.token, &first) == 0)
 		report_add(&d->report, VERDICT_SKIP, "logs", NULL, "none of %zu logs "
 		    "that can be read tells of our requests: --log FILE",
