@@ -53,7 +53,7 @@ class Connection {
 			sendUrl: `${base}/api/realtime/send`,
 			wsUrl: wsUrl === undefined ? `${base}/ws`.replace(/^http/, 'ws') : wsUrl,
 			rooms: checkRooms(rooms),
-			token: new Token(token, getToken, (error) => this.#report(error)),
+			token: new Token(token, getToken, around.clock, (error) => this.#report(error)),
 			isHidden: () => !this.#isVisible() && !this.#leader?.hasVisible,
 			report: (problem) => this.#report(problem instanceof Error ? problem : new SidewireError(problem)),
 		};
@@ -329,6 +329,7 @@ class Connection {
 	#end() {
 		this.#isClosed = true;
 		this.#ctx.env.clock.clearTimeout(this.#startTimer);
+		this.#ctx.token.close();
 		this.#tellEnded();
 		this.#listeners.forEach((remove) => remove());
 		this.#leave();

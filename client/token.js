@@ -3,6 +3,8 @@
 
 import { SidewireError } from './problem.js';
 
+const LATE_MS = 30000;		// getToken that takes longer has failed
+
 // The claims of a JWT, unverified: they only tell tabs and stored messages of one user
 // from those of another.
 function claimsOf(token) {
@@ -23,7 +25,9 @@ const ending = (code, detail) => Object.assign(new SidewireError({ code, status:
 
 export class Token {
 	#getToken;
+	#clock;
 	#report;
+	#timer;
 	#value;
 	#user;			// whose; unknown before the first
 	#refused = null;	// the last one that a server did not take
@@ -31,7 +35,7 @@ export class Token {
 	#asking = null;
 
 	// report(error): what getToken threw.
-	constructor(token, getToken, report) {
+	constructor(token, getToken, clock, report) {
 		if (token !== undefined && typeof token !== 'string')
 			throw new TypeError('token must be a string');
 		if (!token && typeof getToken !== 'function')
@@ -39,6 +43,7 @@ export class Token {
 		this.#value = token ?? '';
 		this.#user = token ? userOf(token) : undefined;
 		this.#getToken = getToken;
+		this.#clock = clock;
 		this.#report = report;
 	}
 
@@ -71,6 +76,8 @@ export class Token {
 			this.#isLast = false;
 	}
 
+	close() { this.#clock.clearTimeout(this.#timer); }
+
 	#ask() {
 		this.#asking ??= this.#fetch().finally(() => { this.#asking = null; });
 		return this.#asking;
@@ -78,12 +85,17 @@ export class Token {
 
 	// What getToken throws is the site's: its properties are not those of our errors.
 	async #call() {
+		const late = new Promise((_, reject) => {
+			this.#timer = this.#clock.setTimeout(() => reject(new Error('getToken did not answer.')), LATE_MS);
+		});
 		try {
-			return this.#getToken ? await this.#getToken() : null;
+			return this.#getToken ? await Promise.race([this.#getToken(), late]) : null;
 		} catch (error) {
 			const failure = new SidewireError({ detail: String(error?.message ?? error), retryAfterMs: error?.retryAfterMs }, error);
 			this.#report(error instanceof Error ? error : failure);
 			throw failure;
+		} finally {
+			this.close();
 		}
 	}
 

@@ -109,6 +109,19 @@ test('getToken: whatever it throws is told, and is no word of the server', async
 	}
 });
 
+test('getToken that never answers is told after 30 s, and asked again', async (t) => {
+	const w = world(t), { server } = w;
+	let asked = 0;
+	const tab = w.tab().connect({ token: undefined, getToken: () => (++asked === 2 ? new Promise(() => {}) : tokenOf('alice', asked)) });
+	await w.until(() => tab.live.status === 'websocket', 'websocket');
+	server.refused.add(tokenOf('alice', 1));
+	[...server.sockets].forEach((s) => s.close(1008, 'Token expired'));
+	await w.pass(29000);
+	assert.deepEqual([asked, tab.errors.length], [2, 0]);
+	await w.until(() => tab.live.status === 'websocket', 'websocket', 60000);
+	assert.deepEqual([asked, tab.errors.length, tab.ends.length], [3, 1, 0]);
+});
+
 test('both ways refused at once ask for one token; a POST that is refused too', async (t) => {
 	const w = world(t), { server } = w, k = tokens();
 	server.refused.add(tokenOf('alice', 1));
