@@ -60,7 +60,7 @@ $B/%.o: %.c
 $B/gen/%.sql.inc: %.sql
 	@mkdir -p $(@D)
 	$(Q)sed 's/\\/\\\\/g;s/"/\\"/g;s/.*/"&\\n"/' $< >$@
-$B/common/schema.o: $B/gen/schema.sql.inc $B/gen/views.sql.inc
+$B/common/schema_text.o: $B/gen/schema.sql.inc $B/gen/views.sql.inc
 
 # A unit test is one program; what it needs beside common/ stands in the
 # directory that its name says: test_fcgi_route.c links fcgi-poll without main.c.
@@ -180,8 +180,10 @@ install: programs
 	install -m 644 docs/sidewire.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5
 	install -m 644 fcgi-poll/fcgi-poll.8 ws-sidecar/ws-sidecar.8 \
 	    $(DESTDIR)$(PREFIX)/share/man/man8
+	install -d $(DESTDIR)$(PREFIX)/share/doc/sidewire/maps
+	install -m 644 $(wildcard docs/maps/*.map) $(DESTDIR)$(PREFIX)/share/doc/sidewire/maps
 	install -m 644 README.md LICENSE sidewire.conf.example docs/install.md docs/protocol.md \
-	    docs/architecture.md docs/metrics.md deploy/grafana/sidewire.json $(DESTDIR)$(PREFIX)/share/doc/sidewire
+	    docs/architecture.md docs/attach.md docs/metrics.md deploy/grafana/sidewire.json $(DESTDIR)$(PREFIX)/share/doc/sidewire
 	install -m 644 $(wildcard client/*.js) client/index.d.ts client/package.json \
 	    client/README.md $(DESTDIR)$(PREFIX)/share/sidewire/client
 

@@ -79,6 +79,7 @@ CREATE TABLE IF NOT EXISTS sw_revoked (
 	revoked_at	INTEGER NOT NULL
 ) WITHOUT ROWID;
 
+--[site]
 -- The site's tables, as the reference site has them.
 CREATE TABLE IF NOT EXISTS users (
 	id		TEXT PRIMARY KEY DEFAULT (lower(hex(randomblob(16)))),
@@ -133,6 +134,35 @@ CREATE TABLE IF NOT EXISTS room_members (
 	user_id	TEXT,
 	UNIQUE (room_id, user_id) ON CONFLICT IGNORE
 );
+
+--[own members]
+-- What a site with a map (sitemap.h) has no table for: who is in a room,
+CREATE TABLE IF NOT EXISTS sw_room_members (
+	room_id	TEXT,
+	user_id	TEXT,
+	UNIQUE (room_id, user_id) ON CONFLICT IGNORE
+);
+
+--[own presence]
+-- and who is online.
+CREATE TABLE IF NOT EXISTS sw_online (user_id TEXT PRIMARY KEY) WITHOUT ROWID;
+
+CREATE TRIGGER IF NOT EXISTS sw_online_insert AFTER INSERT ON sw_online
+BEGIN
+	INSERT INTO events(id, type, actor_id)
+	VALUES ((SELECT id FROM sw_next), 'USER_UPDATE', NEW.user_id);
+END;
+
+CREATE TRIGGER IF NOT EXISTS sw_online_delete AFTER DELETE ON sw_online
+BEGIN
+	INSERT INTO events(id, type, actor_id)
+	VALUES ((SELECT id FROM sw_next), 'USER_LEFT', OLD.user_id);
+END;
+
+CREATE TRIGGER IF NOT EXISTS sw_users_delete_online AFTER DELETE ON users
+BEGIN
+	DELETE FROM sw_online WHERE user_id = CAST(OLD.id AS TEXT);
+END;
 
 --[private]
 DELETE FROM sw_private_rooms WHERE room_id NOT IN (

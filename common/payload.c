@@ -16,6 +16,7 @@
 #include "event.h"
 #include "payload.h"
 #include "sends.h"
+#include "sitemap.h"
 #include "store_impl.h"
 
 #define MAX_KEY		1024	/* bytes of a key in JSON */
@@ -353,6 +354,43 @@ payload_self_id(const struct event *ev)
 	return kind->self == SELF_ACTOR ? ev->actor_id : ev->entity_id;
 }
 
+/* An event of the site's own, by the map: its columns as they are in the row. */
+static int
+tell_entity(struct store *st, const struct event *ev, struct buf *b)
+{
+	const char *name, *table;
+	sqlite3_stmt *row;
+	int i, rc;
+
+	for (i = 0;; i++) {
+		name = sitemap_event(st->map, i, &table);
+		if (name == NULL)
+			return 0;
+		if (strcmp(name, ev->type) == 0)
+			break;
+	}
+	row = store_stmt(st, SQL_EVENT_ENTITY, &rc);
+	if (row == NULL)
+		return rc;
+	rc = store_bind_text(st, row, ":type", ev->type);
+	if (rc == 0)
+		rc = store_bind_text(st, row, ":id", ev->entity_id);
+	if (rc == 0)
+		rc = store_bind_text(st, row, ":user", ev->user_id);
+	if (rc == 0)
+		rc = store_bind_text(st, row, ":room", ev->room_id);
+	if (rc == 0)
+		rc = store_step(st, row);
+	if (rc == 1) {
+		name = (const char *)sqlite3_column_text(row, 0);
+		rc = name == NULL ? ERR_NOMEM : payload_normalize(name,
+		    (size_t)sqlite3_column_bytes(row, 0), b);
+		rc = rc == 0 ? 1 : rc == ERR_NOMEM ? rc : 0;
+	}
+	store_done(row);
+	return rc;
+}
+
 int
 payload_print(struct store *st, const struct event *ev, const char *stored,
     size_t len, int is_self, struct buf *b)
@@ -368,7 +406,7 @@ payload_print(struct store *st, const struct event *ev, const char *stored,
 	}
 	kind = kind_of(ev->type);
 	if (kind == NULL)
-		return 0;
+		return tell_entity(st, ev, b);
 	rc = kind->print(st, ev, is_self, b);
 	if (rc <= 0)
 		return rc;

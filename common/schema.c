@@ -1,8 +1,7 @@
 /*
- * Installs, checks and repairs the persistent schema (schema.sql), and makes each
- * connection's TEMP views (views.sql).
+ * Installs, checks and repairs the persistent schema (schema.sql).
  *
- * Both texts are embedded and run by section.  Whether a file is ours, and of which
+ * Whether a file is ours, and of which
  * version, stands in sw_meta: PRAGMA user_version and application_id belong to the
  * site.  The two tables below say what must be there; unit/test_schema.c holds
  * them against schema.sql.
@@ -16,17 +15,12 @@
 #include "err.h"
 #include "log.h"
 #include "schema.h"
+#include "sitemap.h"
 #include "store_impl.h"
 
 #define COUNT(a)	((int)(sizeof(a) / sizeof((a)[0])))
 #define MAX_WHY		4096	/* bytes, cut to the caller's size */
-
-static const char schema_text[] =
-#include "schema.sql.inc"
-;
-static const char views_text[] =
-#include "views.sql.inc"
-;
+#define MAX_PARTS	(COUNT(parts) + COUNT(presence) + SITEMAP_MAX_EVENTS)
 
 /* A column that the programs need; how ALTER TABLE adds it, NULL: it cannot. */
 struct need {
@@ -120,12 +114,25 @@ static const struct part parts[] = {
 	{ "sw_relationships_delete", "user_relationships", 0 },
 };
 
-/* What schema_look() found in one walk over sqlite_master. */
+/* Those of a site that does not keep who is online. */
+static const struct part presence[] = {
+	{ "sw_online_insert", "sw_online", 0 },
+	{ "sw_online_delete", "sw_online", 0 },
+	{ "sw_users_delete_online", "users", 0 },
+};
+
+/* What schema_look_parts() found in one walk over sqlite_master. */
 struct look {
 	int	n_objects;
-	int	is_there[COUNT(parts)];		/* on the right table */
-	int	is_elsewhere[COUNT(parts)];	/* moved away with a renamed table */
-	int	is_index[COUNT(parts)];
+	int	n_parts;
+	struct {
+		char		 name[96];
+		const char	*table;
+		int		 is_members;
+		int		 is_there;	/* on the right table */
+		int		 is_elsewhere;	/* moved away with a renamed table */
+		int		 is_index;
+	}	part[MAX_PARTS];
 };
 
 /* --- texts --- */
@@ -159,74 +166,18 @@ schema_why_store(const struct store *st, char *why, size_t size, int err)
 	    "somebody else is writing (%s); try again" : "%s", store_errmsg(st));
 }
 
-/* Runs one section of an embedded text. */
-static int
-schema_run(struct store *st, const char *text, const char *section)
-{
-	const char *begin, *end;
-	char *copy;
-	int rc;
-
-	begin = strstr(text, section) + strlen(section);
-	end = strstr(begin, "\n--[");
-	copy = end == NULL ? strdup(begin) : strndup(begin, (size_t)(end - begin));
-	if (copy == NULL)
-		return ERR_NOMEM;
-	rc = store_exec(st, copy);
-	free(copy);
-	return rc;
-}
-
 /* --- looking --- */
 
-/* A value of sw_meta, "" where there is none. */
-static int
-schema_meta(struct store *st, const char *key, char *ret, size_t size)
-{
-	sqlite3_stmt *stmt;
-	const unsigned char *text;
-	int rc = 0;
-
-	stmt = store_stmt(st, SQL_META_GET, &rc);
-	if (stmt == NULL)
-		return rc;
-	ret[0] = '\0';
-	rc = store_bind_text(st, stmt, ":key", key);
-	if (rc == 0)
-		rc = store_step(st, stmt);
-	if (rc == 1) {
-		text = sqlite3_column_text(stmt, 0);
-		if (text != NULL)
-			(void)snprintf(ret, size, "%s", (const char *)text);
-		rc = 0;
-	}
-	store_done(stmt);
-	return rc;
-}
-
-/* 1 a table, 0 nothing of that name, ERR_SCHEMA something that can have no trigger. */
-static int
-schema_kind(struct store *st, const char *table)
-{
-	sqlite3_stmt *stmt;
-	int rc = 0;
-
-	stmt = store_stmt(st, SQL_MASTER_KIND, &rc);
-	if (stmt == NULL)
-		return rc;
-	rc = store_bind_text(st, stmt, ":name", table);
-	if (rc == 0)
-		rc = store_step(st, stmt);
-	if (rc == 1 && !sqlite3_column_int(stmt, 0))
-		rc = ERR_SCHEMA;
-	store_done(stmt);
-	return rc;
-}
-
+/* By the names of schema.sql; what the map has an expression or nothing for is there. */
 static int
 schema_has_column(struct store *st, const char *table, const char *column)
 {
-	return sqlite3_table_column_metadata(st->db, "main", table, column, NULL,
+	const char *site = sitemap_column(st->map, table, column);
+
+	if (site == NULL)
+		return 1;
+	table = sitemap_table(st->map, table);
+	return sqlite3_table_column_metadata(st->db, "main", table, site, NULL,
 	    NULL, NULL, NULL, NULL) == SQLITE_OK;
 }
 
@@ -237,6 +188,21 @@ schema_is_ours(const char *table)
 	return strcmp(table, "events") == 0 || strncmp(table, "sw_", 3) == 0;
 }
 
+/* The same where the site has names of its own. */
+static void
+schema_tell_unmapped(struct store *st, int first, int last, struct buf *b)
+{
+	int i, n = 0;
+
+	buf_addf(b, "table %s lacks ",
+	    sitemap_table(st->map, needs[first].table));
+	for (i = first; i < last; i++)
+		if (!schema_has_column(st, needs[i].table, needs[i].column))
+			buf_addf(b, "%s%s", n++ > 0 ? ", " : "", sitemap_column(
+			    st->map, needs[i].table, needs[i].column));
+	buf_adds(b, "; run: sidewire attach with a map that has its names");
+}
+
 /* Appends what is wrong with one table, whose columns are needs[first..last). */
 static void
 schema_tell_lack(struct store *st, int first, int last, struct buf *b)
@@ -244,6 +210,10 @@ schema_tell_lack(struct store *st, int first, int last, struct buf *b)
 	const char *table = needs[first].table;
 	int i, n = 0, is_stuck = 0;
 
+	if (st->map != NULL && !schema_is_ours(table)) {
+		schema_tell_unmapped(st, first, last, b);
+		return;
+	}
 	buf_addf(b, "table %s lacks ", table);
 	for (i = first; i < last; i++) {
 		if (schema_has_column(st, table, needs[i].column))
@@ -268,11 +238,13 @@ static int
 schema_look_table(struct store *st, int first, int last, int may_lack,
     struct buf *b)
 {
-	const char *table = needs[first].table;
+	const char *table = sitemap_table(st->map, needs[first].table);
 	int i, rc;
 
+	if (table == NULL)
+		return 0;	/* the site has none */
 	for (i = first; i < last; i++)
-		if (!schema_has_column(st, table, needs[i].column))
+		if (!schema_has_column(st, needs[i].table, needs[i].column))
 			break;
 	rc = i == last && !may_lack ? 1 : schema_kind(st, table);
 	if (rc < 0 && rc != ERR_SCHEMA)
@@ -285,7 +257,8 @@ schema_look_table(struct store *st, int first, int last, int may_lack,
 		buf_addf(b, "%s is not an ordinary table, so that it can have no "
 		    "trigger", table);
 	else if (rc == 0)
-		buf_addf(b, "table %s is missing; run: sidewire init", table);
+		buf_addf(b, "table %s is missing; run: sidewire %s", table,
+		    st->map == NULL ? "init" : "attach");
 	else
 		schema_tell_lack(st, first, last, b);
 	return 0;
@@ -314,6 +287,45 @@ schema_look_tables(struct store *st, int may_lack, char *why, size_t size)
 	return rc;
 }
 
+/* Adds a part to what is looked for, unless the site has not the table. */
+static void
+schema_expect(struct look *look, const char *name, const char *table,
+    int is_members)
+{
+	if (table == NULL)
+		return;
+	(void)snprintf(look->part[look->n_parts].name,
+	    sizeof(look->part[0].name), "%s", name);
+	look->part[look->n_parts].table = table;
+	look->part[look->n_parts++].is_members = is_members;
+}
+
+/* What has to be there, by the site's map. */
+static void
+schema_expect_all(const struct sitemap *map, struct look *ret)
+{
+	const char *type, *table;
+	char name[96];
+	int i;
+
+	memset(ret, 0, sizeof(*ret));
+	for (i = 0; i < COUNT(parts); i++)
+		if (sitemap_has_index(map, parts[i].name))
+			schema_expect(ret, parts[i].name,
+			    sitemap_table(map, parts[i].table),
+			    parts[i].is_members);
+	for (i = 0; i < COUNT(presence) && sitemap_owns_presence(map); i++)
+		schema_expect(ret, presence[i].name,
+		    sitemap_table(map, presence[i].table), 0);
+	for (i = 0; i < SITEMAP_MAX_EVENTS; i++) {
+		type = sitemap_event(map, i, &table);
+		if (type == NULL)
+			break;
+		(void)snprintf(name, sizeof(name), "sw_event_%s", type);
+		schema_expect(ret, name, table, 0);
+	}
+}
+
 /* Which of our triggers and indexes are there, and on which table. */
 static int
 schema_look_parts(struct store *st, struct look *ret)
@@ -322,7 +334,7 @@ schema_look_parts(struct store *st, struct look *ret)
 	const char *name, *table;
 	int i, rc = 0;
 
-	memset(ret, 0, sizeof(*ret));
+	schema_expect_all(st->map, ret);
 	stmt = store_stmt(st, SQL_MASTER_PARTS, &rc);
 	if (stmt == NULL)
 		return rc;
@@ -335,14 +347,14 @@ schema_look_parts(struct store *st, struct look *ret)
 		table = (const char *)sqlite3_column_text(stmt, 1);
 		if (name == NULL || table == NULL)
 			continue;
-		for (i = 0; i < COUNT(parts); i++) {
-			if (strcmp(parts[i].name, name) != 0)
+		for (i = 0; i < ret->n_parts; i++) {
+			if (strcmp(ret->part[i].name, name) != 0)
 				continue;
-			ret->is_index[i] = sqlite3_column_int(stmt, 2);
-			if (sqlite3_stricmp(parts[i].table, table) == 0)
-				ret->is_there[i] = 1;
+			ret->part[i].is_index = sqlite3_column_int(stmt, 2);
+			if (sqlite3_stricmp(ret->part[i].table, table) == 0)
+				ret->part[i].is_there = 1;
 			else
-				ret->is_elsewhere[i] = 1;
+				ret->part[i].is_elsewhere = 1;
 		}
 	}
 	store_done(stmt);
@@ -357,7 +369,9 @@ schema_look_version(struct store *st, char *why, size_t size)
 	long version;
 	int rc;
 
-	rc = schema_kind(st, "sw_meta");
+	rc = schema_load_map(st);
+	if (rc == 0)
+		rc = schema_kind(st, "sw_meta");
 	if (rc == 1)
 		rc = schema_meta(st, "version", text, sizeof(text));
 	if (rc < 0)
@@ -409,11 +423,12 @@ schema_missing(const struct look *look, int owns_members, const char **ret_name)
 {
 	int i, n = 0;
 
-	for (i = 0; i < COUNT(parts); i++) {
-		if (look->is_there[i] || (parts[i].is_members && !owns_members))
+	for (i = 0; i < look->n_parts; i++) {
+		if (look->part[i].is_there ||
+		    (look->part[i].is_members && !owns_members))
 			continue;
 		if (n++ == 0)
-			*ret_name = parts[i].name;
+			*ret_name = look->part[i].name;
 	}
 	return n;
 }
@@ -445,20 +460,34 @@ schema_check(struct store *st, char *why, size_t size)
 static int
 schema_drop_elsewhere(struct store *st, const struct look *look)
 {
-	char sql[80];
+	char sql[128];
 	int i, n = 0, rc;
 
-	for (i = 0; i < COUNT(parts); i++) {
-		if (!look->is_elsewhere[i])
+	for (i = 0; i < look->n_parts; i++) {
+		if (!look->part[i].is_elsewhere)
 			continue;
 		(void)snprintf(sql, sizeof(sql), "DROP %s %s",
-		    look->is_index[i] ? "INDEX" : "TRIGGER", parts[i].name);
+		    look->part[i].is_index ? "INDEX" : "TRIGGER",
+		    look->part[i].name);
 		rc = store_exec(st, sql);
 		if (rc < 0)
 			return rc;
 		n++;
 	}
 	return n;
+}
+
+static int
+schema_make_plain(struct store *st)
+{
+	int rc;
+
+	rc = schema_run(st, "\n--[private]\n");
+	if (rc == 0)
+		rc = schema_owns_members(st);
+	if (rc == 1)
+		rc = schema_run(st, "\n--[members]\n");
+	return rc < 0 ? rc : schema_run(st, "\n--[triggers]\n");
 }
 
 /* Makes triggers and indexes where they are missing, in a write transaction; returns how
@@ -472,13 +501,7 @@ schema_make_parts(struct store *st, const struct look *look)
 	moved = schema_drop_elsewhere(st, look);
 	if (moved < 0)
 		return moved;
-	rc = schema_run(st, schema_text, "\n--[private]\n");
-	if (rc == 0)
-		rc = schema_owns_members(st);
-	if (rc == 1)
-		rc = schema_run(st, schema_text, "\n--[members]\n");
-	if (rc == 0)
-		rc = schema_run(st, schema_text, "\n--[triggers]\n");
+	rc = st->map != NULL ? schema_make_mapped(st) : schema_make_plain(st);
 	if (rc == 0)
 		rc = schema_look_parts(st, &now);
 	return rc < 0 ? rc : now.n_objects - look->n_objects + moved;
@@ -500,10 +523,12 @@ schema_install(struct store *st, char *why, size_t size)
 	rows = sqlite3_total_changes(st->db);
 	rc = schema_look_parts(st, &look);
 	if (rc == 0)
-		rc = schema_run(st, schema_text, "\n--[tables]\n");
+		rc = schema_run(st, "\n--[tables]\n");
+	if (rc == 0 && st->map == NULL)
+		rc = schema_run(st, "\n--[site]\n");
 	n = rc == 0 ? schema_make_parts(st, &look) : rc;
 	if (n >= 0)
-		rc = schema_run(st, schema_text, "\n--[version]\n");
+		rc = schema_run(st, "\n--[version]\n");
 	if (n < 0 || rc < 0)
 		return schema_why_store(st, why, size, n < 0 ? n : rc);
 	if (n == 0 && sqlite3_total_changes(st->db) != rows)
@@ -582,38 +607,4 @@ schema_repair(struct store *st, int *ret_made, char *why, size_t size)
 		return schema_why_store(st, why, size, rc);
 	*ret_made = made;
 	return 0;
-}
-
-int
-schema_open_views(struct store *st)
-{
-	int rc;
-
-	if (st->has_views)
-		return 0;
-	rc = schema_run(st, views_text, "\n--[all]\n");
-	if (rc == 0)
-		rc = schema_run(st, views_text,
-		    schema_has_column(st, "messages", "rowid") ?
-		    "\n--[rowid]\n" : "\n--[no rowid]\n");
-	if (rc == 0)
-		st->has_views = 1;
-	return rc;
-}
-
-int
-schema_open_writes(struct store *st)
-{
-	int rc;
-
-	if (!st->has_views || st->has_writes || store_is_open(st))
-		return 0;
-	rc = schema_run(st, views_text, "\n--[writes]\n");
-	if (rc == 0)
-		rc = schema_run(st, views_text,
-		    schema_has_column(st, "users", "password_hash") ?
-		    "\n--[password]\n" : "\n--[no password]\n");
-	if (rc == 0)
-		st->has_writes = 1;
-	return rc;
 }

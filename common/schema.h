@@ -11,6 +11,9 @@
  * (sw_users, sw_rooms, sw_members, sw_blocks, sw_favorites, sw_messages) are TEMP,
  * made by each connection at open.
  *
+ * Where the site has other names, attach.h has put a map (sitemap.h) into sw_meta, and all
+ * that is said here holds for the tables and columns that it names.
+ *
  * room_members is ours where schema_init() made it: then a room's creator is made
  * a member, and who is deleted leaves.  Where the site had such a table already,
  * its rows are the site's business, and no trigger of ours writes to it.

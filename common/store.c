@@ -23,6 +23,7 @@
 #include "conf.h"
 #include "err.h"
 #include "log.h"
+#include "sitemap.h"
 #include "store_impl.h"
 
 #define WAL_RETRY_NS	5000000L	/* between two attempts to switch to WAL */
@@ -462,7 +463,7 @@ store_locate(struct store *st, enum store_mode mode, char *why, size_t size)
 	if (stat(path, &sb) != 0) {
 		if (errno != ENOENT && errno != ENOTDIR)
 			return store_why_errno(why, size, path, 0);
-		if (mode == STORE_SERVE)
+		if (mode == STORE_SERVE || mode == STORE_BARE)
 			return store_why(why, size, ERR_NOTFOUND,
 			    "%s: no such database; run: sidewire init", path);
 		rc = store_touch(path, why, size);
@@ -639,6 +640,8 @@ store_prepare(struct store *st, enum store_mode mode, char *why, size_t size)
 {
 	int rc, made = 0;
 
+	if (mode == STORE_BARE)
+		return 0;
 	if (mode == STORE_CREATE) {
 		rc = store_wal(st);
 		if (rc == ERR_BUSY)
@@ -714,6 +717,7 @@ store_close(struct store *st)
 	for (i = 0; i < SQL_COUNT; i++)
 		(void)sqlite3_finalize(st->stmt[i]);	/* an old error */
 	eventlog_forget(st);
+	sitemap_free(st->map);
 	(void)sqlite3_close(st->db);	/* undoes what is open */
 	store_delist(st);
 	free(st->path);

@@ -25,6 +25,7 @@ struct store;
 enum store_mode {
 	STORE_SERVE,		/* the database must be there and of our schema */
 	STORE_CREATE,		/* init: may be missing or foreign; schema_init() comes next */
+	STORE_BARE,		/* attach: must be there, and stays as it is; attach.h comes next */
 	STORE_HEIR		/* as STORE_SERVE, beside the caller's handle on the file that was
 				 * at the path before */
 };

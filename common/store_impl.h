@@ -1,7 +1,8 @@
 /*
  * store_impl - what the modules behind the store share: the handle itself and its
- * prepared statements.  Included by store.c, schema.c, eventlog.c, eventlog_ends.c,
- * payload.c, site.c, sends.c, revocation.c, lease.c and backup.c alone, and never by a header.
+ * prepared statements.  Included by store.c, schema.c, schema_text.c, attach.c, eventlog.c,
+ * eventlog_ends.c, payload.c, site.c, sends.c, revocation.c, lease.c and backup.c alone, and
+ * never by a header.
  *
  * Threads: as the store's.
  */
@@ -13,6 +14,9 @@
 
 #include "schema.h"
 #include "store.h"
+
+struct buf;
+struct sitemap;
 
 /* One row of store_sql.def each: the closed list of statements. */
 enum sql {
@@ -57,6 +61,7 @@ struct store {
 	int			 is_listed;	/* in `all` */
 	int			 has_views;		/* views.sql was run: views, */
 	int			 has_writes;		/* and their triggers */
+	struct sitemap		*map;		/* of the site's names; NULL: ours */
 };
 
 /* The statement, prepared, reset and without bindings; NULL: *ret_err says why. */
@@ -80,6 +85,20 @@ int	 store_fail(struct store *st, int rc);
 void	 eventlog_forget(struct store *st);
 /* Makes the TEMP views of views.sql that fit the site's tables, once a connection. */
 int	 schema_open_views(struct store *st) ATTR_MUST_CHECK;
+/* Reads the map of the site (sitemap.h) into st->map, where there is one.  ERR_SCHEMA: it is
+ * another one than that of the views that st has. */
+int	 schema_load_map(struct store *st) ATTR_MUST_CHECK;
+/* A value of sw_meta, "" where there is none. */
+int	 schema_meta(struct store *st, const char *key, char *ret, size_t size) ATTR_MUST_CHECK;
+/* 1 a table, 0 nothing of that name, ERR_SCHEMA something that can have no trigger. */
+int	 schema_kind(struct store *st, const char *table) ATTR_MUST_CHECK;
+/* Runs a section of schema.sql: "\n--[tables]\n". */
+int	 schema_run(struct store *st, const char *section) ATTR_MUST_CHECK;
+/* For a site with a map: what of schema.sql is on its tables or instead of them; the TEMP
+ * views. */
+void	 schema_print_mapped(const struct store *st, struct buf *ret);
+void	 schema_print_views(struct store *st, struct buf *ret);
+int	 schema_make_mapped(struct store *st) ATTR_MUST_CHECK;
 /* Makes the triggers by which one writes to them, once; outside of a transaction, for a
  * rollback would take them along.  store_write() does it: a statement that writes to a view
  * is prepared after that. */

@@ -72,6 +72,8 @@ void	 cli_end(struct cli_table *table);
 void	 cli_print(const char *name, const char *value, int is_json);
 
 int	 cmd_init(struct cli *cli, int argc, char **argv);
+int	 cmd_attach(struct cli *cli, int argc, char **argv);
+int	 cmd_detach(struct cli *cli, int argc, char **argv);
 int	 cmd_check(struct cli *cli, int argc, char **argv);
 int	 cmd_backup(struct cli *cli, int argc, char **argv);
 int	 cmd_restore(struct cli *cli, int argc, char **argv);

@@ -22,6 +22,23 @@ static const struct command commands[] = {
 	    "\n"
 	    "  sidewire init\n"
 	    "  sidewire -c ~/sidewire.conf init\n", cmd_init },
+	{ "attach", "--map FILE [--dry-run]",
+	    "beside a site whose tables have other names",
+	    "Instead of init: makes the log and the triggers by the site's own names for\n"
+	    "tables and columns, which FILE gives, one \"users.name = nick\" a line.  What\n"
+	    "the site has not, or what cannot be, is named, and nothing is changed.  A\n"
+	    "second run with another map takes the place of the first.\n"
+	    "\n"
+	    "  --map FILE   sidewire(1) has the form; examples are in docs/attach.md\n"
+	    "  --dry-run    tries it, prints the SQL, and changes nothing\n"
+	    "\n"
+	    "  sidewire attach --map forum.map --dry-run\n", cmd_attach },
+	{ "detach", "[--purge]", "remove what attach or init put on the site's tables",
+	    "Removes the triggers, indexes and the map.  Stop the services before.\n"
+	    "\n"
+	    "  --purge   and the log with all tables of Sidewire's own\n"
+	    "\n"
+	    "  sidewire detach --purge\n", cmd_detach },
 	{ "check", "", "look whether everything is as it should be",
 	    "Reads the configuration, the key, the shared directory, the database with\n"
 	    "its schema and integrity; one line each.  Exit 1 if one is wrong.\n",

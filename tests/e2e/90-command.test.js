@@ -10,7 +10,7 @@ import { until, within } from './lib/deadline.js';
 
 const nothing = { poll: false, ws: false, web: false };
 const bare = { ...nothing, populate: false };
-const COMMANDS = ['init', 'check', 'doctor', 'token', 'user', 'room', 'member', 'post', 'publish', 'tail', 'revoke', 'stats', 'prune', 'backup', 'restore', 'conns'];
+const COMMANDS = ['init', 'attach', 'detach', 'check', 'doctor', 'token', 'user', 'room', 'member', 'post', 'publish', 'tail', 'revoke', 'stats', 'prune', 'backup', 'restore', 'conns', 'keep'];
 
 const json = async (site, ...args) => JSON.parse(await site.must(...args, '--json'));
 
@@ -41,7 +41,7 @@ test('help for everything, and usage errors', async (t) => {
 		if (name !== 'init' && name !== 'check')	// these have no options
 			await fails(site, 2, new RegExp(`^sidewire ${name}: --colour: no such option.+\nusage: `), name, '--colour');
 	}
-	for (const name of ['init', 'check', 'stats', 'conns', 'prune', 'tail'])
+	for (const name of ['init', 'attach', 'detach', 'check', 'stats', 'conns', 'prune', 'tail'])
 		await fails(site, 2, /takes (no arguments|options only)[^]*usage: sidewire/, name, 'extra');
 	const wrong = (...args) => fails(site, 2, new RegExp(`^sidewire ${args[0]}: .+\nusage: sidewire`), ...args);
 	for (const args of [['post', 'lobby', 'alice'], ['publish', 'TYPE'], ['token'], ['token', 'a', 'b'],
