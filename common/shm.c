@@ -31,9 +31,11 @@
 #include "stats.h"
 
 #define MAGIC		0x6d68732d57537277ULL
-#define VERSION		3
+#define VERSION		4
 #define COUNTERS	120	/* room for; a longer stats.def does not compile */
-#define PROBES		16	/* rows looked at for one user */
+#define NEAR		4096	/* rows that are filled first: a few users take a few pages */
+#define NEAR_PROBES	4	/* of them looked at for one user, */
+#define PROBES		20	/* and of all rows the rest */
 #define IDLE_S		60	/* a row untouched for longer may be given away */
 #define REAP_MS		1000	/* between looks at /proc on the hot path */
 #define TEMP_FILE	SHM_FILE ".new"
@@ -592,27 +594,49 @@ recycle(struct shm_user *u, uint64_t key, uint32_t now_s)
 	return 1;
 }
 
+/* Where the user is, or may be, in the order of looking. */
+static struct shm_user *
+row_at(struct shm *shm, uint64_t key, unsigned i)
+{
+	size_t at;
+
+	if (i < NEAR_PROBES)
+		at = ((key >> 32) + i) & (NEAR - 1);
+	else
+		at = (key + i - NEAR_PROBES) & (SHM_USERS - 1);
+	return &shm->map->user[at];
+}
+
+/* Whether the row is the user's; a free one becomes his. */
+static int
+is_his(struct shm_user *u, uint64_t key)
+{
+	uint64_t have = atomic_load(&u->key);
+
+	return have == key || (have == 0 &&
+	    (atomic_compare_exchange_strong(&u->key, &have, key) ||
+	    have == key));
+}
+
 struct shm_user *
 shm_user_at(struct shm *shm, const char *user_id, int64_t now_mono_ms)
 {
-	uint64_t key = hash(0, user_id, strlen(user_id)), have;
+	uint64_t key = hash(0, user_id, strlen(user_id));
 	uint32_t now_s = (uint32_t)(now_mono_ms / 1000) + 1;
 	struct shm_user *u;
-	int i;
+	unsigned i;
 
 	/* Rows never become free again, so a free one ends the search. */
 	for (i = 0; i < PROBES; i++) {
-		u = &shm->map->user[(key + (unsigned)i) & (SHM_USERS - 1)];
-		have = 0;
-		if (atomic_compare_exchange_strong(&u->key, &have, key) ||
-		    have == key) {
+		u = row_at(shm, key, i);
+		if (is_his(u, key)) {
 			if (atomic_load(&u->seen_s) != now_s)
 				atomic_store(&u->seen_s, now_s);
 			return u;
 		}
 	}
 	for (i = 0; i < PROBES; i++) {
-		u = &shm->map->user[(key + (unsigned)i) & (SHM_USERS - 1)];
+		u = row_at(shm, key, i);
 		if (recycle(u, key, now_s))
 			return u;
 	}

@@ -613,6 +613,32 @@ test_together(void **state)
 
 #define TEST(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+/* A thousand users lie together: in a quarter of the memory that all would take. */
+static void
+test_users_lie_together(void **state)
+{
+	enum { N = 1000, PART = SHM_USERS / 4 * 64 };
+	static const char *row[N];
+	const char *first = NULL;
+	struct shm *shm;
+	int i, n = 0;
+	char id[16];
+
+	(void)state;
+	assert_int_equal(shm_open_private(SHM_POLL, &shm), 0);
+	for (i = 0; i < N; i++) {
+		(void)snprintf(id, sizeof(id), "user%d", i);
+		row[i] = (const char *)shm_user(shm, id);
+		assert_non_null(row[i]);
+		if (first == NULL || row[i] < first)
+			first = row[i];
+	}
+	for (i = 0; i < N; i++)
+		n += row[i] - first < PART;
+	assert_in_range(n, N * 98 / 100, N);
+	shm_close(shm);
+}
+
 int
 main(void)
 {
@@ -627,6 +653,7 @@ main(void)
 		TEST(test_too_many),
 		TEST(test_full_table),
 		TEST(test_together),
+		cmocka_unit_test(test_users_lie_together),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
