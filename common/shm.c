@@ -598,13 +598,9 @@ recycle(struct shm_user *u, uint64_t key, uint32_t now_s)
 static struct shm_user *
 row_at(struct shm *shm, uint64_t key, unsigned i)
 {
-	size_t at;
-
-	if (i < NEAR_PROBES)
-		at = ((key >> 32) + i) & (NEAR - 1);
-	else
-		at = (key + i - NEAR_PROBES) & (SHM_USERS - 1);
-	return &shm->map->user[at];
+	return &shm->map->user[i < NEAR_PROBES ?
+	    ((key >> 32) + i) & (NEAR - 1) :
+	    (key + i - NEAR_PROBES) & (SHM_USERS - 1)];
 }
 
 /* Whether the row is the user's; a free one becomes his. */
