@@ -81,37 +81,6 @@ check_expr(struct check *check, const struct sitemap_claim *c)
 	return rc;
 }
 
-static int
-check_claim(const struct sitemap_claim *c, void *arg)
-{
-	struct check *check = arg;
-	int kind;
-
-	kind = schema_kind(check->st, c->table);
-	if (kind < 0 && kind != ERR_SCHEMA)
-		return kind;
-	if (c->column == NULL && c->expr == NULL) {
-		if (kind == 0)
-			wrong(check->why, "%s: there is no table %s", c->key,
-			    c->table);
-		else if (kind == ERR_SCHEMA)
-			wrong(check->why, "%s: %s is not an ordinary table, so that "
-			    "it can have no trigger", c->key, c->table);
-		return 0;
-	}
-	if (kind != 1)
-		return 0;	/* told with the table */
-	if (c->expr != NULL)
-		return check_expr(check, c);
-	if (sqlite3_table_column_metadata(check->st->db, "main", c->table,
-	    c->column, NULL, NULL, NULL, NULL, NULL) != SQLITE_OK)
-		wrong(check->why, "%s: table %s has no column %s", c->key, c->table,
-		    c->column);
-	return 0;
-}
-
-/* --- what the programs need beyond names --- */
-
 /* Whether the site's own index finds a row by this column. */
 static int
 is_indexed(struct store *st, const char *table, const char *column)
@@ -138,15 +107,52 @@ is_indexed(struct store *st, const char *table, const char *column)
 	return is_found;
 }
 
-/* An id that looks like a number must be one that the table gives by itself. */
 static int
-check_number(struct check *check, const char *table, const char *column)
+check_claim(const struct sitemap_claim *c, void *arg)
 {
+	struct check *check = arg;
+	int kind;
+
+	kind = schema_kind(check->st, c->table);
+	if (kind < 0 && kind != ERR_SCHEMA)
+		return kind;
+	if (c->column == NULL && c->expr == NULL) {
+		if (kind == 0)
+			wrong(check->why, "%s: there is no table %s", c->key,
+			    c->table);
+		else if (kind == ERR_SCHEMA)
+			wrong(check->why, "%s: %s is not an ordinary table, so that "
+			    "it can have no trigger", c->key, c->table);
+		return 0;
+	}
+	if (kind != 1)
+		return 0;	/* told with the table */
+	if (c->expr != NULL)
+		return check_expr(check, c);
+	if (sqlite3_table_column_metadata(check->st->db, "main", c->table,
+	    c->column, NULL, NULL, NULL, NULL, NULL) != SQLITE_OK)
+		wrong(check->why, "%s: table %s has no column %s", c->key, c->table,
+		    c->column);
+	else if (c->is_id && !is_indexed(check->st, c->table, c->column))
+		wrong(check->why, "%s: %s.%s has no index: make a UNIQUE one",
+		    c->key, c->table, c->column);
+	return 0;
+}
+
+/* --- what the programs need beyond names --- */
+
+/* An id of a message that is a number must be one that the table gives by itself. */
+static int
+check_number(struct check *check, const struct sitemap *map)
+{
+	const char *table = sitemap_table(map, "messages"), *type = NULL;
+	const char *column = sitemap_column(map, "messages", "id");
 	struct store *st = check->st;
-	const char *type = NULL;
 	sqlite3_stmt *stmt;
 	int rc;
 
+	if (table == NULL)
+		return 0;
 	stmt = store_stmt(st, SQL_ID_TYPE, &rc);
 	if (stmt == NULL)
 		return rc;
@@ -164,29 +170,6 @@ check_number(struct check *check, const char *table, const char *column)
 		    "KEY, so that a message could get no id", table, column, type);
 	store_done(stmt);
 	return rc < 0 ? rc : 0;
-}
-
-/* Ids are looked up all the time: without an index that would be the whole table. */
-static int
-check_ids(struct check *check, const struct sitemap *map)
-{
-	static const char *const tables[] = { "users", "rooms", "messages" };
-	const char *table, *column;
-	size_t i;
-	int rc = 0;
-
-	for (i = 0; i < sizeof(tables) / sizeof(tables[0]) && rc == 0; i++) {
-		table = sitemap_table(map, tables[i]);
-		if (table == NULL)
-			continue;
-		column = sitemap_column(map, tables[i], "id");
-		if (!is_indexed(check->st, table, column))
-			wrong(check->why, "%s.id: %s.%s has no index: make a UNIQUE "
-			    "one", tables[i], table, column);
-		if (i == 2)
-			rc = check_number(check, table, column);
-	}
-	return rc;
 }
 
 /* A message that a client sends must get a value in every column that needs one. */
@@ -249,7 +232,7 @@ check_site(struct store *st, const struct sitemap *map, struct buf *why)
 	if (rc == 0)
 		rc = sitemap_each_claim(map, check_claim, &check);
 	if (rc == 0 && why->len == 0)
-		rc = check_ids(&check, map);
+		rc = check_number(&check, map);
 	if (rc == 0)
 		rc = why->len > 0 ? 0 : check_inserts(&check, map);
 	return rc == 0 && why->len > 0 ? ERR_SCHEMA : rc;

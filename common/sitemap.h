@@ -50,6 +50,7 @@ struct sitemap_claim {
 	const char	*table;		/* of the site */
 	const char	*column;	/* of the site; NULL: the table itself, or an expression */
 	const char	*expr;		/* SQL over "table AS s"; NULL */
+	int		 is_id;		/* rows are looked up by the column */
 };
 typedef int sitemap_claim_fn(const struct sitemap_claim *claim, void *arg);
 /* Walks them until fn returns other than 0, which is returned; ERR_NOMEM. */

@@ -698,7 +698,17 @@ static int
 claim(sitemap_claim_fn *fn, void *arg, const char *key, const char *table,
     const char *column, const char *expr)
 {
-	struct sitemap_claim c = { key, table, column, expr };
+	struct sitemap_claim c = { key, table, column, expr, 0 };
+
+	return fn(&c, arg);
+}
+
+/* The same for a column by which rows are looked up. */
+static int
+claim_id(sitemap_claim_fn *fn, void *arg, const char *key, const char *table,
+    const char *column)
+{
+	struct sitemap_claim c = { key, table, column, NULL, 1 };
 
 	return fn(&c, arg);
 }
@@ -713,6 +723,9 @@ claim_value(const struct sitemap *map, int i, sitemap_claim_fn *fn, void *arg)
 	int rc;
 
 	(void)snprintf(key, sizeof(key), "%s.%s", map_tables[c->table], c->name);
+	if (strcmp(c->name, "id") == 0)
+		return claim_id(fn, arg, key, map->table[c->table],
+		    map->value[i].column);
 	if (map->value[i].column != NULL)
 		return claim(fn, arg, key, map->table[c->table],
 		    map->value[i].column, NULL);
@@ -729,13 +742,15 @@ claim_value(const struct sitemap *map, int i, sitemap_claim_fn *fn, void *arg)
 static int
 claim_event(const struct map_event *ev, sitemap_claim_fn *fn, void *arg)
 {
-	const char *columns[] = { ev->id, ev->user, ev->room };
+	const char *columns[] = { ev->user, ev->room };
 	struct buf expr;
 	char key[128];
 	int i, rc;
 
 	(void)snprintf(key, sizeof(key), "event.%s", ev->type);
 	rc = claim(fn, arg, key, ev->table, NULL, NULL);
+	if (rc == 0)
+		rc = claim_id(fn, arg, key, ev->table, ev->id);
 	for (i = 0; i < COUNT(columns) && rc == 0; i++)
 		if (columns[i] != NULL)
 			rc = claim(fn, arg, key, ev->table, columns[i], NULL);

@@ -23,6 +23,8 @@ static const char forum[] =
 	"CREATE TABLE posts (no INTEGER PRIMARY KEY, board INT NOT NULL,"
 	" who INT NOT NULL, body TEXT NOT NULL, posted INT NOT NULL);"
 	"CREATE TABLE ignores (who INT, whom INT);"
+	"CREATE TABLE bills (no TEXT PRIMARY KEY, who INT, old INT);"
+	"INSERT INTO bills VALUES ('7', 2, 0), ('007', 1, 0);"
 	"INSERT INTO members VALUES (1, 'Ann', 'a@x'), (2, 'Ben', 'b@x');"
 	"INSERT INTO boards VALUES (1, 'open', 0), (2, 'shut', 1);";
 static const char map[] =
@@ -35,7 +37,9 @@ static const char map[] =
 	"user_relationships = ignores\nuser_relationships.user_id = who\n"
 	"user_relationships.target_id = whom\n"
 	"event.BOARD = boards\nevent.BOARD.on = update\nevent.BOARD.id = no\n"
-	"event.BOARD.room = no\nevent.BOARD.payload = no, title\n";
+	"event.BOARD.room = no\nevent.BOARD.payload = no, title\n"
+	"event.BILL = bills\nevent.BILL.id = no\nevent.BILL.user = who\n"
+	"event.BILL.payload = no\n";
 
 struct site {
 	char		 dir[256];
@@ -152,6 +156,70 @@ test_plans(void **state)
 	site_close(&s);
 }
 
+/* Ids of numbers and of text in one view: each is compared as its own column is. */
+static void
+test_entities(void **state)
+{
+	static const struct { const char *type, *id, *user, *room, *want; } cases[] = {
+		{ "BILL", "007", "1", NULL, "{\"no\":\"007\"}" },
+		{ "BILL", "7", "2", NULL, "{\"no\":\"7\"}" },
+		{ "BILL", "7", "1", NULL, NULL },
+		{ "BILL", "8", "1", NULL, NULL },
+		{ "BOARD", "2", NULL, "2", "{\"no\":2,\"title\":\"shut\"}" },
+		{ "BOARD", "2", NULL, NULL, NULL },
+		{ "OTHER", "2", NULL, NULL, NULL },
+	};
+	struct store *st;
+	struct site s;
+	sqlite3_stmt *row;
+	char why[1024];
+	size_t i;
+	int rc;
+
+	(void)state;
+	site_open(&s);
+	assert_int_equal(attach(&s, map, 0, why, sizeof(why)), 0);
+	assert_int_equal(store_open(&s.conf, STORE_SERVE, &st, why, sizeof(why)),
+	    0);
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		row = store_stmt(st, SQL_EVENT_ENTITY, &rc);
+		assert_non_null(row);
+		assert_int_equal(store_bind_text(st, row, ":type", cases[i].type), 0);
+		assert_int_equal(store_bind_text(st, row, ":id", cases[i].id), 0);
+		assert_int_equal(store_bind_text(st, row, ":user", cases[i].user), 0);
+		assert_int_equal(store_bind_text(st, row, ":room", cases[i].room), 0);
+		rc = store_step(st, row);
+		assert_int_equal(rc, cases[i].want != NULL);
+		if (rc == 1)
+			assert_string_equal((const char *)
+			    sqlite3_column_text(row, 0), cases[i].want);
+		store_done(row);
+	}
+	store_close(st);
+	site_close(&s);
+}
+
+/* Columns by which rows are looked up must have an index, those of events too. */
+static void
+test_index(void **state)
+{
+	static const char by[] = "users = members\nusers.id = no\n"
+	    "users.name = nick\nevent.E = ignores\nevent.E.id = who\n"
+	    "event.E.user = whom\nevent.E.payload = who\n";
+	struct site s;
+	char why[1024];
+
+	(void)state;
+	site_open(&s);
+	assert_int_equal(attach(&s, by, 0, why, sizeof(why)), ERR_SCHEMA);
+	assert_string_equal(why,
+	    "event.E: ignores.who has no index: make a UNIQUE one");
+	assert_int_equal(sqlite3_exec(s.db, "CREATE INDEX i ON ignores(who)", NULL,
+	    NULL, NULL), SQLITE_OK);
+	assert_int_equal(attach(&s, by, 0, why, sizeof(why)), 0);
+	site_close(&s);
+}
+
 static void
 test_dry(void **state)
 {
@@ -251,6 +319,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_plans),
+		cmocka_unit_test(test_entities),
+		cmocka_unit_test(test_index),
 		cmocka_unit_test(test_dry),
 		cmocka_unit_test(test_drift),
 		cmocka_unit_test(test_remove),
