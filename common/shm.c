@@ -658,9 +658,8 @@ total(struct shm *shm, int which)
 	/* A damaged number is not to be followed. */
 	for (i = 0; i < n && i < SHM_PROCESSES; i++) {
 		who = atomic_load(&map->slot[i].owner);
-		if (who == 0 || who & REAPING)
-			continue;
-		if (shm->is_reader && !is_alive(who))
+		if (who == 0 || who & REAPING ||
+		    (shm->is_reader && !is_alive(who)))
 			continue;
 		sum += atomic_load(&map->slot[i].count[which]);
 	}
@@ -766,10 +765,9 @@ shm_processes(struct shm *shm, enum shm_kind kind)
 	(void)shm_reap(shm);
 	for (i = 0; i < SHM_PROCESSES; i++) {
 		who = atomic_load(&shm->map->slot[i].owner);
-		if (who == 0 || who & REAPING ||
-		    (who >> KIND_SHIFT & 1) != (uint64_t)kind)
-			continue;
-		n += !shm->is_reader || is_alive(who);
+		n += who != 0 && !(who & REAPING) &&
+		    (who >> KIND_SHIFT & 1) == (uint64_t)kind &&
+		    (!shm->is_reader || is_alive(who));
 	}
 	return n;
 }
@@ -788,10 +786,10 @@ shm_each_process(struct shm *shm, shm_process_fn *fn, void *arg)
 		who = atomic_load(&slot->owner);
 		if (who == 0 || who & REAPING || !is_alive(who))
 			continue;
-		process.pid = (pid_t)(who & PID_MASK);
-		process.kind = (enum shm_kind)(who >> KIND_SHIFT & 1);
-		process.connections = atomic_load(&slot->count[CONNECTIONS]);
-		process.held = atomic_load(&slot->count[HELD]);
+		process = (struct shm_process){ (pid_t)(who & PID_MASK),
+		    (enum shm_kind)(who >> KIND_SHIFT & 1),
+		    atomic_load(&slot->count[CONNECTIONS]),
+		    atomic_load(&slot->count[HELD]) };
 		fn(&process, arg);
 	}
 }
