@@ -3,7 +3,8 @@
  *
  * What cannot be asked of the schema is tried: in the transaction that makes the triggers
  * the views are made too and every statement of the programs is prepared, so that a map
- * which a program could not work with is refused as a whole.
+ * which a program, or the site with our triggers, could not work with is refused as a
+ * whole.
  */
 #include <stdarg.h>
 #include <string.h>
@@ -71,9 +72,10 @@ check_expr(struct check *check, const struct sitemap_claim *c)
 	int rc;
 
 	buf_init(&sql, MAX_SQL);
-	buf_addf(&sql, "SELECT (%s) FROM main.", c->expr);
+	/* Behind WHERE, where no aggregate may be. */
+	buf_adds(&sql, "SELECT 1 FROM main.");
 	add_name(&sql, c->table);
-	buf_adds(&sql, " AS s");
+	buf_addf(&sql, " AS s WHERE (%s)", c->expr);
 	rc = buf_err(&sql);
 	if (rc == 0 && !does_compile(check->st, buf_str(&sql)))
 		wrong(check->why, "%s: %s", c->key, sqlite3_errmsg(check->st->db));
@@ -304,9 +306,64 @@ try_views(struct store *st, struct buf *sql)
 	return rc;
 }
 
+/* Prepares what fires the triggers of one of the site's tables: until then SQLite has not
+ * looked at what is in them. */
+static int
+try_table(struct store *st, const char *table, const char *column,
+    struct buf *why)
+{
+	static const char *const before[] = { "INSERT INTO ", "DELETE FROM ",
+	    "UPDATE " };
+	struct buf sql;
+	int i, rc = 0;
+
+	buf_init(&sql, MAX_SQL);
+	for (i = 0; i < 3 && rc == 0; i++) {
+		buf_reset(&sql);
+		buf_adds(&sql, before[i]);
+		add_name(&sql, table);
+		if (i == 0)
+			buf_adds(&sql, " DEFAULT VALUES");
+		if (i == 2) {
+			buf_adds(&sql, " SET ");
+			add_name(&sql, column);
+			buf_adds(&sql, " = NULL");
+		}
+		rc = buf_err(&sql);
+		if (rc < 0 || does_compile(st, buf_str(&sql)))
+			continue;
+		wrong(why, "%s: with Sidewire's triggers, or for a reason of its "
+		    "own, it cannot be written to: %s", table,
+		    sqlite3_errmsg(st->db));
+		rc = ERR_SCHEMA;
+	}
+	buf_release(&sql);
+	return rc;
+}
+
+static int
+try_triggers(struct store *st, struct buf *why)
+{
+	sqlite3_stmt *stmt;
+	int rc, err = 0;
+
+	stmt = store_stmt(st, SQL_TRIGGERED, &rc);
+	if (stmt == NULL)
+		return rc;
+	rc = store_step(st, stmt);
+	while (rc == 1 && err == 0) {
+		err = try_table(st, (const char *)sqlite3_column_text(stmt, 0),
+		    (const char *)sqlite3_column_text(stmt, 1), why);
+		if (err == 0)
+			rc = store_step(st, stmt);
+	}
+	store_done(stmt);
+	return err < 0 ? err : rc;
+}
+
 /* Within the transaction; the map is st->map from here on. */
 static int
-make_all(struct store *st, struct buf *sql)
+make_all(struct store *st, struct buf *sql, struct buf *why)
 {
 	const char *members = sitemap_owns_members(st->map) ? "sidewire" : "site";
 	char before[16] = "";
@@ -333,6 +390,8 @@ make_all(struct store *st, struct buf *sql)
 		rc = store_exec(st, buf_str(sql));
 	if (rc == 0)
 		rc = schema_run(st, "\n--[version]\n");
+	if (rc == 0)
+		rc = try_triggers(st, why);
 	buf_adds(sql, "-- In each connection of Sidewire's:\n");
 	return rc < 0 ? rc : try_views(st, sql);
 }
@@ -364,7 +423,7 @@ attach_make(struct store *st, const char *map, int is_dry, struct buf *sql,
 		return told(st, rc, why);
 	rc = check_site(st, parsed, why);
 	if (rc == 0)
-		rc = make_all(st, sql);
+		rc = make_all(st, sql, why);
 	if (rc == 0 && !is_dry)
 		return told(st, store_commit(st), why);
 	rc = told(st, rc, why);

@@ -188,6 +188,7 @@ test('what the site has not is named, all of it, and nothing is changed', async 
 	await refused(swap(['rooms = boards', 'rooms = recent']), /recent is not an ordinary table/);
 	await refused(swap(["visibility <> 'all'", "visible <> 'all'"]), /rooms\.is_private: no such column: s\.visible/);
 	await refused(swap(["visibility <> 'all'", 'length(visibility, 2)']), /rooms\.is_private: wrong number of arguments/);
+	await refused(swap(["visibility <> 'all'", 'min(visibility)']), /rooms\.is_private: misuse of aggregate/);
 	await refused(swap(["visibility <> 'all'", "(SELECT 1 FROM members)"]), /line \d+: rooms\.is_private: .*"SELECT/);
 	await refused(swap(["visibility <> 'all'", "visibility -> 'x'"]), /JSON has no place/);
 	await refused(swap(["visibility <> 'all'", 'load_extension(visibility)']), /not one of the functions that cannot fail: "load_extension/);

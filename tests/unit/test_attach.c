@@ -220,6 +220,24 @@ test_index(void **state)
 	site_close(&s);
 }
 
+/* What the site could not write to any more is not attached to. */
+static void
+test_triggers(void **state)
+{
+	struct site s;
+	char why[1024];
+
+	(void)state;
+	site_open(&s);
+	assert_int_equal(sqlite3_exec(s.db, "CREATE TRIGGER t AFTER INSERT ON posts "
+	    "BEGIN DELETE FROM gone; END", NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(attach(&s, map, 0, why, sizeof(why)), ERR_SCHEMA);
+	assert_string_equal(why, "posts: with Sidewire's triggers, or for a reason "
+	    "of its own, it cannot be written to: no such table: main.gone");
+	assert_int_equal(count(&s, OURS), 0);
+	site_close(&s);
+}
+
 static void
 test_dry(void **state)
 {
@@ -321,6 +339,7 @@ main(void)
 		cmocka_unit_test(test_plans),
 		cmocka_unit_test(test_entities),
 		cmocka_unit_test(test_index),
+		cmocka_unit_test(test_triggers),
 		cmocka_unit_test(test_dry),
 		cmocka_unit_test(test_drift),
 		cmocka_unit_test(test_remove),
