@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -383,9 +384,12 @@ look_at_events(struct keeper *k, const struct epoll_event *ev, int n)
 	int i;
 
 	for (i = 0; i < n; i++) {
-		if (ev[i].data.ptr == &k->wakefd)
+		if (ev[i].data.ptr == &k->wakefd) {
 			(void)!read(k->wakefd, &count, sizeof(count));
-		else if (ev[i].data.ptr != &k->tail_fd)
+			/* Who gives one hold is often about to give more,
+			 * and wakes nobody until they are taken. */
+			(void)sched_yield();
+		} else if (ev[i].data.ptr != &k->tail_fd)
 			on_conn_event(k, ev[i].data.ptr, ev[i].events);
 	}
 }
