@@ -244,7 +244,7 @@ handler_check_user(struct handler *h, const struct auth_claims *claims,
 	struct seen *all = h->app->seen;
 	struct seen_user seen;
 	struct store *st;
-	int64_t head = 0;
+	int64_t head = 0, now_ms = clock_mono_ms();
 	int rc;
 
 	st = handler_store(h, rep);
@@ -258,7 +258,7 @@ handler_check_user(struct handler *h, const struct auth_claims *claims,
 	h->looked_pos = head;
 	/* A revocation may have been lifted since, which is not in the log. */
 	if (head != 0 && all != NULL &&
-	    seen_get(all, h->generation, claims->user_id, &seen) &&
+	    seen_get(all, h->generation, claims->user_id, now_ms, &seen) &&
 	    park_is_same_user(h->app->park, claims->user_id, seen.head, head) &&
 	    !is_revoked(seen.revoked_at_s, claims))
 		return 0;
@@ -273,6 +273,7 @@ handler_check_user(struct handler *h, const struct auth_claims *claims,
 	if (rc == 0)
 		return refuse_revoked(h, rep, WHY_NO_USER);
 	seen.head = head;
+	seen.looked_ms = now_ms;
 	if (head != 0 && all != NULL)
 		seen_put(all, h->generation, claims->user_id, &seen);
 	return 0;

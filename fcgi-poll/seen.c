@@ -109,7 +109,7 @@ follow(struct seen *s, unsigned generation)
 
 int
 seen_get(struct seen *s, unsigned generation, const char *user_id,
-    struct seen_user *ret)
+    int64_t now_mono_ms, struct seen_user *ret)
 {
 	uint32_t hash = hash_of(user_id);
 	const struct entry *e = NULL;
@@ -117,6 +117,8 @@ seen_get(struct seen *s, unsigned generation, const char *user_id,
 	(void)pthread_mutex_lock(&s->lock);
 	if (follow(s, generation))
 		e = find(s, user_id, hash);
+	if (e != NULL && now_mono_ms - e->user.looked_ms >= SEEN_FRESH_MS)
+		e = NULL;
 	if (e != NULL)
 		*ret = e->user;
 	(void)pthread_mutex_unlock(&s->lock);
