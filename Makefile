@@ -183,7 +183,7 @@ install: programs
 	install -d $(DESTDIR)$(PREFIX)/share/doc/sidewire/maps
 	install -m 644 $(wildcard docs/maps/*.map) $(DESTDIR)$(PREFIX)/share/doc/sidewire/maps
 	install -m 644 README.md LICENSE sidewire.conf.example docs/install.md docs/protocol.md \
-	    docs/architecture.md docs/attach.md docs/other-databases.md docs/metrics.md deploy/grafana/sidewire.json $(DESTDIR)$(PREFIX)/share/doc/sidewire
+	    docs/operations.md docs/security.md docs/architecture.md docs/attach.md docs/other-databases.md docs/metrics.md deploy/grafana/sidewire.json $(DESTDIR)$(PREFIX)/share/doc/sidewire
 	install -m 644 $(wildcard client/*.js) client/index.d.ts client/package.json \
 	    client/README.md $(DESTDIR)$(PREFIX)/share/sidewire/client
 
