@@ -77,6 +77,10 @@ listens() {
 children_of() {
 	sed 's/ *$//; s/ /,/g' "/proc/$1/task/$1/children"
 }
+# has_children PROCESS NUMBER
+has_children() {
+	[ "$(wc -w <"/proc/$1/task/$1/children")" -eq "$2" ]
+}
 
 # N ports that are free now.
 free_ports() {

@@ -58,6 +58,8 @@ start_nginx() {
 	CONF
 	PATH=$PATH:/usr/sbin start "$1" nginx -e "$dir/$1.log" -c "$dir/$1.conf"
 	until_true "$1 does not answer" listens "$2"
+	# It listens before they are there, and it is they who are measured.
+	eval "until_true \"$1 has no workers\" has_children \"\$pid_$1\" $3"
 }
 
 # With connections that are kept: as many as there are clients.
