@@ -6,14 +6,13 @@ import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import crypto from 'node:crypto';
-import { fileURLToPath } from 'node:url';
 import { Process, run } from './process.js';
 import { request } from './http.js';
 import { Socket } from './socket.js';
 import { until } from './deadline.js';
+import { BIN, ROOT } from './programs.js';
 
-const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
-export const BIN = process.env.TEST_BIN ?? path.join(ROOT, 'build/release/bin');
+export { BIN };
 export const DEPLOY = path.join(ROOT, 'deploy');
 
 // A port that is free now.
