@@ -51,6 +51,8 @@ describe('revocation', { concurrency: 2 }, () => {
 		for (const token of [old, site.token('alice'), site.token('alice', { iat: now() - 3600 })]) {
 			checkRevoked(await site.poll('alice', {}, { token }));
 			checkRevoked(await site.request('GET', '/api/realtime/history?roomId=lobby', { token }));
+			checkRevoked(await site.request('POST', '/api/realtime/send', { token, body: JSON.stringify(message),
+				headers: { 'Content-Type': 'application/json' } }));
 			const s = await site.connect(undefined, { token });
 			assert.deepEqual(await s.waitClosed(), { code: 1008, reason: 'Revoked' });
 		}
