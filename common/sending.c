@@ -14,6 +14,7 @@
 #include "err.h"
 #include "event.h"
 #include "eventlog.h"
+#include "hash.h"
 #include "rate.h"
 #include "sending.h"
 #include "shm.h"
@@ -153,12 +154,9 @@ sending_release(struct sending *s)
 static uint32_t
 hash_note(const struct frame *f)
 {
-	const char *p;
-	uint32_t h = f->is_on ? 0x811c9dc5U : 0x050c5d1fU;
+	uint32_t h = hash_text(f->room_id);
 
-	for (p = f->room_id; *p != '\0'; p++)
-		h = (h ^ (unsigned char)*p) * 0x01000193U;
-	return h;
+	return f->is_on ? h : ~h;
 }
 
 /* It was not written: the next one is news again. */

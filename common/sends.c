@@ -9,28 +9,28 @@
 #include "buf.h"
 #include "err.h"
 #include "event.h"
+#include "hash.h"
 #include "sends.h"
 #include "store_impl.h"
 
-/* FNV-1a over the bytes and the length, so that parts cannot run together. */
+/* The bytes and their number, so that parts cannot run together. */
 static uint64_t
 mix(uint64_t h, const char *s, size_t len)
 {
+	unsigned char size[8];
 	uint64_t rest = len;
 	size_t i;
 
-	for (i = 0; i < len; i++)
-		h = (h ^ (unsigned char)s[i]) * 0x100000001b3ULL;
-	for (i = 0; i < sizeof(rest); i++, rest >>= 8)
-		h = (h ^ (rest & 0xff)) * 0x100000001b3ULL;
-	return h;
+	for (i = 0; i < sizeof(size); i++, rest >>= 8)
+		size[i] = (unsigned char)rest;
+	return hash_add(hash_add(h, s, len), size, sizeof(size));
 }
 
 int64_t
 sends_digest(const char *room_id, const char *content, size_t len,
     const char *type)
 {
-	uint64_t h = 0xcbf29ce484222325ULL;
+	uint64_t h = HASH_START;
 
 	h = mix(h, room_id, strlen(room_id));
 	h = mix(h, content, len);

@@ -27,6 +27,7 @@
 #include "clock.h"
 #include "conf.h"
 #include "err.h"
+#include "hash.h"
 #include "shm.h"
 #include "stats.h"
 
@@ -103,16 +104,11 @@ static const char counter_names[] =
 #undef COUNTER
     ;
 
-/* FNV-1a, finished so that all bits depend on all bytes; never 0. */
+/* Finished so that all bits depend on all bytes; never 0. */
 static uint64_t
 hash(uint64_t h, const void *data, size_t len)
 {
-	const unsigned char *p = data;
-	size_t i;
-
-	h ^= 14695981039346656037ULL;
-	for (i = 0; i < len; i++)
-		h = (h ^ p[i]) * 1099511628211ULL;
+	h = hash_add(h ^ HASH_START, data, len);
 	h = (h ^ h >> 33) * 0xff51afd7ed558ccdULL;
 	h = (h ^ h >> 33) * 0xc4ceb9fe1a85ec53ULL;
 	h ^= h >> 33;

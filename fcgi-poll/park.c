@@ -15,6 +15,7 @@
 #include "clock.h"
 #include "err.h"
 #include "event.h"
+#include "hash.h"
 #include "hold.h"
 #include "hub.h"
 #include "log.h"
@@ -236,11 +237,7 @@ settle_queue(struct park *p)
 static size_t
 ended_at(const char *user_id)
 {
-	uint32_t hash = 0x811c9dc5;	/* FNV-1a */
-
-	for (; *user_id != '\0'; user_id++)
-		hash = (hash ^ (unsigned char)*user_id) * 0x01000193;
-	return (hash ^ hash >> 16) & (ENDED - 1);
+	return hash_text(user_id) & (ENDED - 1);
 }
 
 /* Going offline and being deleted look the same here. */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "err.h"
+#include "hash.h"
 #include "seen.h"
 
 #define FIRST_CHAINS	64	/* a power of two */
@@ -73,17 +74,6 @@ seen_free(struct seen *s)
 	free(s);
 }
 
-static uint32_t
-hash_of(const char *id)
-{
-	uint64_t hash = 0xcbf29ce484222325ULL;	/* FNV-1a */
-	const unsigned char *p;
-
-	for (p = (const unsigned char *)id; *p != '\0'; p++)
-		hash = (hash ^ *p) * 0x100000001b3ULL;
-	return (uint32_t)(hash ^ hash >> 32);
-}
-
 /* {lock} */
 static struct entry *
 find(const struct seen *s, const char *id, uint32_t hash)
@@ -111,7 +101,7 @@ int
 seen_get(struct seen *s, unsigned generation, const char *user_id,
     int64_t now_mono_ms, struct seen_user *ret)
 {
-	uint32_t hash = hash_of(user_id);
+	uint32_t hash = hash_text(user_id);
 	const struct entry *e = NULL;
 
 	(void)pthread_mutex_lock(&s->lock);
@@ -173,7 +163,7 @@ void
 seen_put(struct seen *s, unsigned generation, const char *user_id,
     const struct seen_user *user)
 {
-	uint32_t hash = hash_of(user_id);
+	uint32_t hash = hash_text(user_id);
 	struct entry *e;
 
 	(void)pthread_mutex_lock(&s->lock);
