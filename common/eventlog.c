@@ -175,14 +175,9 @@ eventlog_find_message(struct store *st, const char *id, int64_t *ret)
 	sqlite3_stmt *stmt;
 	int rc;
 
-	stmt = store_stmt(st, SQL_CURSOR_MESSAGE, &rc);
-	if (stmt == NULL)
-		return rc;
-	rc = store_bind_text(st, stmt, ":id", id);
-	if (rc == 0)
-		return fetch_number(st, stmt, ret);
-	store_done(stmt);
-	return rc;
+	stmt = store_stmt_bound(st, SQL_CURSOR_MESSAGE,
+	    (struct store_bind[]){ { ":id", id }, { NULL, NULL } }, &rc);
+	return stmt == NULL ? rc : fetch_number(st, stmt, ret);
 }
 
 /*

@@ -9,21 +9,7 @@
 #include "revocation.h"
 #include "store_impl.h"
 
-/* A statement with :user bound; NULL: *ret_err says why. */
-static sqlite3_stmt *
-user_stmt(struct store *st, enum sql which, const char *user_id, int *ret_err)
-{
-	sqlite3_stmt *stmt;
-
-	stmt = store_stmt(st, which, ret_err);
-	if (stmt == NULL)
-		return NULL;
-	*ret_err = store_bind_text(st, stmt, ":user", user_id);
-	if (*ret_err == 0)
-		return stmt;
-	store_done(stmt);
-	return NULL;
-}
+#define BY_USER(id)	(struct store_bind[]){ { ":user", id }, { NULL, NULL } }
 
 int
 revocation_get(struct store *st, const char *user_id, int64_t *ret_at_s)
@@ -31,7 +17,7 @@ revocation_get(struct store *st, const char *user_id, int64_t *ret_at_s)
 	sqlite3_stmt *stmt;
 	int rc;
 
-	stmt = user_stmt(st, SQL_REVOKED_AT, user_id, &rc);
+	stmt = store_stmt_bound(st, SQL_REVOKED_AT, BY_USER(user_id), &rc);
 	if (stmt == NULL)
 		return rc;
 	rc = store_step(st, stmt);
@@ -49,7 +35,7 @@ write_both(struct store *st, const char *user_id, int64_t now_s,
 	sqlite3_stmt *stmt;
 	int rc;
 
-	stmt = user_stmt(st, SQL_REVOKE, user_id, &rc);
+	stmt = store_stmt_bound(st, SQL_REVOKE, BY_USER(user_id), &rc);
 	if (stmt == NULL)
 		return rc;
 	rc = store_bind_int(st, stmt, ":now", now_s);
@@ -60,14 +46,11 @@ write_both(struct store *st, const char *user_id, int64_t now_s,
 	rc = store_run(st, stmt);
 	if (rc < 0)
 		return rc;
-	stmt = user_stmt(st, SQL_REVOKE_EVENT, user_id, &rc);
+	stmt = store_stmt_bound(st, SQL_REVOKE_EVENT, (struct store_bind[]){
+	    { ":user", user_id }, { ":type", REVOCATION_TYPE }, { NULL, NULL } },
+	    &rc);
 	if (stmt == NULL)
 		return rc;
-	rc = store_bind_text(st, stmt, ":type", REVOCATION_TYPE);
-	if (rc < 0) {
-		store_done(stmt);
-		return rc;
-	}
 	rc = store_run(st, stmt);
 	if (rc == 0)
 		*ret_pos = sqlite3_last_insert_rowid(st->db);
@@ -97,7 +80,7 @@ revocation_lift(struct store *st, const char *user_id)
 	sqlite3_stmt *stmt;
 	int rc;
 
-	stmt = user_stmt(st, SQL_REVOKE_LIFT, user_id, &rc);
+	stmt = store_stmt_bound(st, SQL_REVOKE_LIFT, BY_USER(user_id), &rc);
 	if (stmt == NULL)
 		return rc;
 	rc = store_run(st, stmt);

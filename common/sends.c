@@ -38,24 +38,8 @@ sends_digest(const char *room_id, const char *content, size_t len,
 	return (int64_t)h;
 }
 
-/* A statement with :user and :key bound; NULL: *ret_err says why. */
-static sqlite3_stmt *
-key_stmt(struct store *st, enum sql which, const char *user_id,
-    const char *key, int *ret_err)
-{
-	sqlite3_stmt *stmt;
-
-	stmt = store_stmt(st, which, ret_err);
-	if (stmt == NULL)
-		return NULL;
-	*ret_err = store_bind_text(st, stmt, ":user", user_id);
-	if (*ret_err == 0)
-		*ret_err = store_bind_text(st, stmt, ":key", key);
-	if (*ret_err == 0)
-		return stmt;
-	store_done(stmt);
-	return NULL;
-}
+#define BY_KEY(user, key) (struct store_bind[]){ \
+	{ ":user", user }, { ":key", key }, { NULL, NULL } }
 
 int
 sends_find(struct store *st, const char *user_id, const char *key,
@@ -65,7 +49,7 @@ sends_find(struct store *st, const char *user_id, const char *key,
 	const char *id;
 	int rc;
 
-	stmt = key_stmt(st, SQL_SENDS_FIND, user_id, key, &rc);
+	stmt = store_stmt_bound(st, SQL_SENDS_FIND, BY_KEY(user_id, key), &rc);
 	if (stmt == NULL)
 		return rc;
 	rc = store_step(st, stmt);
@@ -92,7 +76,7 @@ sends_add(struct store *st, const char *user_id, const char *key,
 	sqlite3_stmt *stmt;
 	int rc;
 
-	stmt = key_stmt(st, SQL_SENDS_ADD, user_id, key, &rc);
+	stmt = store_stmt_bound(st, SQL_SENDS_ADD, BY_KEY(user_id, key), &rc);
 	if (stmt == NULL)
 		return rc;
 	rc = store_bind_int(st, stmt, ":pos", answer->pos);

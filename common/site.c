@@ -23,47 +23,14 @@
 #define HISTORY_WINDOW	2000		/* rows to look at once there is an answer */
 #define HISTORY_BYTES	(1024 * 1024)	/* a page that is longer ends early */
 
-/* Names and values of text parameters; name NULL ends the list. */
-struct bind {
-	const char	*name;
-	const char	*text;
-};
-
-static int
-bind_all(struct store *st, sqlite3_stmt *stmt, const struct bind *bind)
-{
-	int rc = 0;
-
-	for (; rc == 0 && bind->name != NULL; bind++)
-		rc = store_bind_text(st, stmt, bind->name, bind->text);
-	return rc;
-}
-
-/* Prepares and binds; NULL: *ret_err says why. */
-static sqlite3_stmt *
-site_stmt(struct store *st, enum sql which, const struct bind *bind,
-    int *ret_err)
-{
-	sqlite3_stmt *stmt;
-
-	stmt = store_stmt(st, which, ret_err);
-	if (stmt == NULL)
-		return NULL;
-	*ret_err = bind_all(st, stmt, bind);
-	if (*ret_err == 0)
-		return stmt;
-	store_done(stmt);
-	return NULL;
-}
-
 /* 1: the statement gives a row, 0: it gives none. */
 static int
-ask(struct store *st, enum sql which, const struct bind *bind)
+ask(struct store *st, enum sql which, const struct store_bind *bind)
 {
 	sqlite3_stmt *stmt;
 	int rc;
 
-	stmt = site_stmt(st, which, bind, &rc);
+	stmt = store_stmt_bound(st, which, bind, &rc);
 	if (stmt == NULL)
 		return rc;
 	rc = store_step(st, stmt);
@@ -72,12 +39,12 @@ ask(struct store *st, enum sql which, const struct bind *bind)
 }
 
 static int
-run(struct store *st, enum sql which, const struct bind *bind)
+run(struct store *st, enum sql which, const struct store_bind *bind)
 {
 	sqlite3_stmt *stmt;
 	int rc;
 
-	stmt = site_stmt(st, which, bind, &rc);
+	stmt = store_stmt_bound(st, which, bind, &rc);
 	return stmt == NULL ? rc : store_run(st, stmt);
 }
 
@@ -87,7 +54,7 @@ need(struct store *st, enum sql which, const char *id)
 {
 	int rc;
 
-	rc = ask(st, which, (struct bind[]){ { ":id", id }, { NULL, NULL } });
+	rc = ask(st, which, (struct store_bind[]){ { ":id", id }, { NULL, NULL } });
 	if (rc < 0)
 		return rc;
 	return rc == 1 ? 0 : ERR_NOTFOUND;
@@ -97,7 +64,7 @@ int
 site_has_user(struct store *st, const char *user_id)
 {
 	return ask(st, SQL_USER_NAMED,
-	    (struct bind[]){ { ":id", user_id }, { NULL, NULL } });
+	    (struct store_bind[]){ { ":id", user_id }, { NULL, NULL } });
 }
 
 int
@@ -106,7 +73,7 @@ site_check_room(struct store *st, const char *room_id, const char *user_id)
 	sqlite3_stmt *stmt;
 	int rc;
 
-	stmt = site_stmt(st, SQL_CHECK_ROOM, (struct bind[]){
+	stmt = store_stmt_bound(st, SQL_CHECK_ROOM, (struct store_bind[]){
 	    { ":room", room_id }, { ":user", user_id }, { NULL, NULL } }, &rc);
 	if (stmt == NULL)
 		return rc;
@@ -128,8 +95,8 @@ each_id(struct store *st, enum sql which, const char *user_id,
 	const char *id;
 	int rc, said = 0;
 
-	stmt = site_stmt(st, which,
-	    (struct bind[]){ { ":user", user_id }, { NULL, NULL } }, &rc);
+	stmt = store_stmt_bound(st, which,
+	    (struct store_bind[]){ { ":user", user_id }, { NULL, NULL } }, &rc);
 	if (stmt == NULL)
 		return rc;
 	rc = store_step(st, stmt);
@@ -164,7 +131,7 @@ site_each_block(struct store *st, const char *user_id, site_each_fn *fn,
 static int
 online_differs(struct store *st, const char *user_id, int is_online)
 {
-	return ask(st, SQL_ONLINE_DIFFERS, (struct bind[]){ { ":id", user_id },
+	return ask(st, SQL_ONLINE_DIFFERS, (struct store_bind[]){ { ":id", user_id },
 	    { ":online", is_online ? "1" : "0" }, { NULL, NULL } });
 }
 
@@ -182,7 +149,7 @@ site_set_online(struct store *st, const char *user_id, int is_online)
 		return rc;
 	rc = online_differs(st, user_id, is_online);
 	if (rc == 1) {
-		err = run(st, SQL_SET_ONLINE, (struct bind[]){
+		err = run(st, SQL_SET_ONLINE, (struct store_bind[]){
 		    { ":id", user_id }, { ":online", is_online ? "1" : "0" },
 		    { NULL, NULL } });
 		rc = err < 0 ? err : 1;
@@ -198,7 +165,7 @@ message_seq(struct store *st, const char *room_id, const char *id,
 	sqlite3_stmt *stmt;
 	int rc;
 
-	stmt = site_stmt(st, SQL_MESSAGE_SEQ, (struct bind[]){ { ":id", id },
+	stmt = store_stmt_bound(st, SQL_MESSAGE_SEQ, (struct store_bind[]){ { ":id", id },
 	    { ":room", room_id }, { NULL, NULL } }, &rc);
 	if (stmt == NULL)
 		return rc;
@@ -236,13 +203,13 @@ page_add(struct page *page, sqlite3_stmt *row)
 
 /* Reads from the row before the one at seq downwards until the page is full. */
 static int
-page_read(struct store *st, const struct bind *bind, int64_t seq, int limit,
+page_read(struct store *st, const struct store_bind *bind, int64_t seq, int limit,
     struct page *page)
 {
 	sqlite3_stmt *row;
 	int rc, seen = 0;
 
-	row = site_stmt(st, SQL_HISTORY, bind, &rc);
+	row = store_stmt_bound(st, SQL_HISTORY, bind, &rc);
 	if (row == NULL)
 		return rc;
 	rc = store_bind_int(st, row, ":seq", seq);
@@ -283,7 +250,7 @@ int
 site_print_history(struct store *st, const char *room_id, const char *user_id,
     const char *before, int limit, struct buf *ret)
 {
-	const struct bind bind[] = { { ":room", room_id }, { ":user", user_id },
+	const struct store_bind bind[] = { { ":room", room_id }, { ":user", user_id },
 	    { ":before", before }, { NULL, NULL } };
 	struct page page = { .n = 0, .is_more = 0 };
 	int64_t seq = INT64_MAX;
@@ -398,7 +365,7 @@ last_id(struct store *st, const struct maker *m, char ret[AUTH_MAX_USER + 1])
 
 /* What a new row needs beside its id; content is for messages, NULL elsewhere. */
 struct row {
-	const struct bind	*bind;
+	const struct store_bind	*bind;
 	const char		*content;
 	size_t			 len;
 };
@@ -415,7 +382,7 @@ add_row(struct store *st, const struct maker *m, const char *id,
 	rc = choose_id(st, m, id, name);
 	if (rc < 0)
 		return rc;
-	stmt = site_stmt(st, m->add, row->bind, &rc);
+	stmt = store_stmt_bound(st, m->add, row->bind, &rc);
 	if (stmt == NULL)
 		return rc;
 	rc = store_bind_text(st, stmt, ":id", name[0] != '\0' ? name : NULL);
@@ -446,7 +413,7 @@ int
 site_add_user(struct store *st, const char *id, const char *name,
     const char *email, char *ret_id)
 {
-	const struct bind bind[] = { { ":name", name }, { ":email", email },
+	const struct store_bind bind[] = { { ":name", name }, { ":email", email },
 	    { ":avatar", "" }, { NULL, NULL } };
 	int rc, began;
 
@@ -462,7 +429,7 @@ site_add_user(struct store *st, const char *id, const char *name,
 int
 site_provision(struct store *st, const struct auth_claims *claims)
 {
-	const struct bind bind[] = {
+	const struct store_bind bind[] = {
 	    { ":name", *claims->name != '\0' ? claims->name : claims->user_id },
 	    { ":email", NULL }, { ":avatar", claims->avatar }, { NULL, NULL } };
 	char id[AUTH_MAX_USER + 1];
@@ -486,7 +453,7 @@ int
 site_add_room(struct store *st, const char *id, const char *name,
     int is_private, const char *created_by, char *ret_id)
 {
-	const struct bind bind[] = { { ":name", name },
+	const struct store_bind bind[] = { { ":name", name },
 	    { ":private", is_private ? "1" : "0" },
 	    { ":creator", created_by }, { NULL, NULL } };
 	int rc, began;
@@ -516,7 +483,7 @@ delete_row(struct store *st, enum sql named, enum sql delete, const char *id)
 	rc = need(st, named, id);
 	if (rc == 0)
 		rc = run(st, delete,
-		    (struct bind[]){ { ":id", id }, { NULL, NULL } });
+		    (struct store_bind[]){ { ":id", id }, { NULL, NULL } });
 	return store_leave(st, began, rc);
 }
 
@@ -535,7 +502,7 @@ site_delete_room(struct store *st, const char *id)
 int
 site_add_member(struct store *st, const char *room_id, const char *user_id)
 {
-	const struct bind bind[] = { { ":room", room_id }, { ":user", user_id },
+	const struct store_bind bind[] = { { ":room", room_id }, { ":user", user_id },
 	    { NULL, NULL } };
 	int rc, began;
 
@@ -557,7 +524,7 @@ site_add_member(struct store *st, const char *room_id, const char *user_id)
 int
 site_delete_member(struct store *st, const char *room_id, const char *user_id)
 {
-	const struct bind bind[] = { { ":room", room_id }, { ":user", user_id },
+	const struct store_bind bind[] = { { ":room", room_id }, { ":user", user_id },
 	    { NULL, NULL } };
 	int rc, began;
 
@@ -577,7 +544,7 @@ site_post(struct store *st, const char *room_id, const char *user_id,
     const char *content, size_t len, const char *type, char *ret_id)
 {
 	char now[CLOCK_POS_SIZE];
-	const struct bind bind[] = { { ":room", room_id }, { ":user", user_id },
+	const struct store_bind bind[] = { { ":room", room_id }, { ":user", user_id },
 	    { ":type", type }, { ":now", now }, { NULL, NULL } };
 	const struct row row = { bind, content, len };
 	int rc, began;
@@ -596,14 +563,14 @@ site_post(struct store *st, const char *room_id, const char *user_id,
 
 /* Walks rows of at most four columns, as text. */
 static int
-list(struct store *st, enum sql which, const struct bind *bind,
+list(struct store *st, enum sql which, const struct store_bind *bind,
     site_row_fn *fn, void *arg)
 {
 	const char *col[4] = { NULL, NULL, NULL, NULL };
 	sqlite3_stmt *stmt;
 	int rc, i, said = 0;
 
-	stmt = site_stmt(st, which, bind, &rc);
+	stmt = store_stmt_bound(st, which, bind, &rc);
 	if (stmt == NULL)
 		return rc;
 	rc = store_step(st, stmt);
@@ -621,14 +588,14 @@ list(struct store *st, enum sql which, const struct bind *bind,
 int
 site_list_users(struct store *st, site_row_fn *fn, void *arg)
 {
-	return list(st, SQL_LIST_USERS, (struct bind[]){ { NULL, NULL } }, fn,
+	return list(st, SQL_LIST_USERS, (struct store_bind[]){ { NULL, NULL } }, fn,
 	    arg);
 }
 
 int
 site_list_rooms(struct store *st, site_row_fn *fn, void *arg)
 {
-	return list(st, SQL_LIST_ROOMS, (struct bind[]){ { NULL, NULL } }, fn,
+	return list(st, SQL_LIST_ROOMS, (struct store_bind[]){ { NULL, NULL } }, fn,
 	    arg);
 }
 
@@ -637,5 +604,5 @@ site_list_members(struct store *st, const char *room_id, site_row_fn *fn,
     void *arg)
 {
 	return list(st, SQL_LIST_MEMBERS,
-	    (struct bind[]){ { ":room", room_id }, { NULL, NULL } }, fn, arg);
+	    (struct store_bind[]){ { ":room", room_id }, { NULL, NULL } }, fn, arg);
 }

@@ -130,6 +130,24 @@ store_stmt(struct store *st, enum sql which, int *ret_err)
 	return stmt;
 }
 
+sqlite3_stmt *
+store_stmt_bound(struct store *st, enum sql which,
+    const struct store_bind *bind, int *ret_err)
+{
+	sqlite3_stmt *stmt;
+
+	stmt = store_stmt(st, which, ret_err);
+	if (stmt == NULL)
+		return NULL;
+	*ret_err = 0;
+	for (; *ret_err == 0 && bind->name != NULL; bind++)
+		*ret_err = store_bind_text(st, stmt, bind->name, bind->text);
+	if (*ret_err == 0)
+		return stmt;
+	store_done(stmt);
+	return NULL;
+}
+
 int
 store_step(struct store *st, sqlite3_stmt *stmt)
 {

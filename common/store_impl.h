@@ -66,6 +66,13 @@ struct store {
 
 /* The statement, prepared, reset and without bindings; NULL: *ret_err says why. */
 sqlite3_stmt *store_stmt(struct store *st, enum sql which, int *ret_err);
+/* The same with text parameters bound (store_bind_text()); a name that is NULL ends the list. */
+struct store_bind {
+	const char	*name;
+	const char	*text;
+};
+sqlite3_stmt *store_stmt_bound(struct store *st, enum sql which, const struct store_bind *bind,
+	    int *ret_err);
 /* Runs a statement that gives no row: 0 or an error; resets it. */
 int	 store_run(struct store *st, sqlite3_stmt *stmt) ATTR_MUST_CHECK;
 /* Steps: 1 a row, 0 done, or an error.  The caller resets (store_done()). */
