@@ -165,7 +165,8 @@ message_seq(struct store *st, const char *room_id, const char *id,
 	sqlite3_stmt *stmt;
 	int rc;
 
-	stmt = store_stmt_bound(st, SQL_MESSAGE_SEQ, (struct store_bind[]){ { ":id", id },
+	stmt = store_stmt_bound(st, SQL_MESSAGE_SEQ,
+	    (struct store_bind[]){ { ":id", id },
 	    { ":room", room_id }, { NULL, NULL } }, &rc);
 	if (stmt == NULL)
 		return rc;
@@ -203,8 +204,8 @@ page_add(struct page *page, sqlite3_stmt *row)
 
 /* Reads from the row before the one at seq downwards until the page is full. */
 static int
-page_read(struct store *st, const struct store_bind *bind, int64_t seq, int limit,
-    struct page *page)
+page_read(struct store *st, const struct store_bind *bind, int64_t seq,
+    int limit, struct page *page)
 {
 	sqlite3_stmt *row;
 	int rc, seen = 0;
